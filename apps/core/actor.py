@@ -1,0 +1,22 @@
+"""Who does something, and through which door: what every action takes and every admin event keeps."""
+
+from dataclasses import dataclass
+from typing import Literal, Self
+from uuid import UUID
+
+Door = Literal["admin", "api", "command", "up", "system"]
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """One who acts: a signed-in user, or the installation itself (`user_id` None)."""
+
+    door: Door
+    label: str
+    user_id: UUID | None = None
+    address: str | None = None
+
+    @classmethod
+    def system(cls, door: Door = "system") -> Self:
+        """The installation itself: commands, first start, scheduled work."""
+        return cls(door=door, label=f"({door})")

@@ -1,0 +1,5 @@
+"""Sign-in pages."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []

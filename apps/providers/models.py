@@ -1,0 +1,147 @@
+"""Upstreams: whose keys we hold, and which models they serve."""
+
+from django.conf import settings
+from django.core.validators import MinValueValidator, RegexValidator
+from django.db import models
+from django.utils.timezone import now
+from django.utils.translation import gettext_lazy as _
+
+from apps.core.sealing import Place
+from apps.orgs.models import SharedRow
+from apps.providers.names import MODEL_NAME_PATTERN
+
+MODEL_NAME = RegexValidator(
+    MODEL_NAME_PATTERN, _("Use letters, digits and . _ : / @ + - only, beginning with a letter or digit.")
+)
+
+
+class Provider(models.TextChoices):
+    """How an upstream is addressed and authenticated."""
+
+    OPENAI = "openai", "OpenAI"
+    AZURE_OPENAI = "azure_openai", "Azure OpenAI"
+    OPENAI_COMPATIBLE = "openai_compatible", _("OpenAI-compatible")
+    SANDBOX = "sandbox", _("Sandbox")
+
+
+class ModelKind(models.TextChoices):
+    """What a model is asked for."""
+
+    CHAT = "chat", _("chat")
+    EMBEDDING = "embedding", _("embedding")
+    OTHER = "other", _("other")
+
+
+def _timeout(label: str, help_text: str) -> "models.FloatField[float | None, float | None]":
+    return models.FloatField(label, null=True, blank=True, validators=[MinValueValidator(0.001)], help_text=help_text)
+
+
+class Credential(SharedRow):
+    """A provider account that we may call: where it is and its key, sealed."""
+
+    provider = models.CharField(_("provider"), max_length=32, choices=Provider)
+    label = models.CharField(_("label"), max_length=100)
+    base_url = models.URLField(_("base URL"), max_length=300, help_text=_("Changing it requires the secret again."))
+    api_version = models.CharField(
+        _("API version"),
+        max_length=32,
+        blank=True,
+        help_text=_("Azure OpenAI only, such as 2024-10-21; empty for its v1 API."),
+    )
+    priority = models.PositiveSmallIntegerField(
+        _("priority"), default=100, help_text=_("The lowest number is asked first.")
+    )
+    sealed_secret = models.BinaryField(_("secret"), null=True, editable=False)
+    secret_hint = models.CharField(_("secret ends in"), max_length=4, blank=True, editable=False)
+    connect_timeout = _timeout(_("connect timeout"), _("Seconds; empty: the installation's."))
+    first_byte_timeout = _timeout(
+        _("first byte timeout"), _("Seconds until the answer begins; empty: the installation's.")
+    )
+    idle_timeout = _timeout(
+        _("idle timeout"), _("Longest silence between two chunks, in seconds; empty: the installation's.")
+    )
+    total_timeout = _timeout(_("total timeout"), _("Seconds for the whole answer; empty: the installation's."))
+    enabled = models.BooleanField(_("enabled"), default=True)
+    created_at = models.DateTimeField(_("created at"), default=now, editable=False)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("credential")
+        verbose_name_plural = _("credentials")
+        ordering = ("organization", "priority", "label")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "label"],
+                name="providers_credential_label",
+                nulls_distinct=False,
+                violation_error_message=_("A credential with this label exists."),
+            ),
+            models.CheckConstraint(
+                condition=models.Q(provider__in=Provider.values), name="providers_credential_provider"
+            ),
+            *(
+                models.CheckConstraint(
+                    condition=models.Q(**{f"{name}__isnull": True}) | models.Q(**{f"{name}__gt": 0}),
+                    name=f"providers_credential_{name}",
+                )
+                for name in ("connect_timeout", "first_byte_timeout", "idle_timeout", "total_timeout")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.label} ({self.get_provider_display()})"
+
+    def secret_place(self) -> Place:
+        """What the secret is sealed for: this row of this organization."""
+        return Place("providers_credential", self.pk, "sealed_secret", self.organization_id)
+
+    def secret(self) -> str:
+        """The provider's key in the clear, for a call upstream; empty if none is set. Raises SealingError."""
+        if self.sealed_secret is None:
+            return ""
+        return settings.SEALING_KEYS.open(bytes(self.sealed_secret), self.secret_place())
+
+
+class ProviderModel(SharedRow):
+    """A model that a provider serves, under the name that clients ask for."""
+
+    provider = models.CharField(_("provider"), max_length=32, choices=Provider)
+    name = models.CharField(
+        _("name"), max_length=255, validators=[MODEL_NAME], help_text=_("What clients send as `model`.")
+    )
+    upstream_name = models.CharField(
+        _("upstream name"),
+        max_length=255,
+        blank=True,
+        validators=[MODEL_NAME],
+        help_text=_("The provider's own name for it (for Azure, the deployment); empty: the same."),
+    )
+    kind = models.CharField(_("kind"), max_length=16, choices=ModelKind, default=ModelKind.CHAT)
+    credential = models.ForeignKey(
+        Credential,
+        on_delete=models.CASCADE,
+        related_name="models",
+        null=True,
+        blank=True,
+        verbose_name=_("credential"),
+        help_text=_("Only this one serves the model; empty: any of the provider's."),
+    )
+    enabled = models.BooleanField(_("enabled"), default=True)
+    created_at = models.DateTimeField(_("created at"), default=now, editable=False)
+
+    class Meta:
+        verbose_name = _("model")
+        verbose_name_plural = _("models")
+        ordering = ("name", "provider")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "name", "provider", "credential"],
+                name="providers_model_once",
+                nulls_distinct=False,
+                violation_error_message=_("This model is listed already."),
+            ),
+            models.CheckConstraint(condition=models.Q(provider__in=Provider.values), name="providers_model_provider"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,159 @@
+"""Settings: wiring only. Every value from the environment comes through `env`, and is described in docs/configuration.md."""
+
+from pathlib import Path
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from apps.core.databases import celery_url, django_database
+from apps.core.sealing import Keyring
+from config.env import boolean, env, log_level, networks, path, seconds, size, text, whole, words
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- Secrets ---
+SECRET_KEY = env("SECRET_KEY", text)  # no default: do not start without one
+SEALING_KEYS = env("SEALING_KEYS", Keyring.parse)  # the first key seals, the others still open
+
+# --- Stores ---
+DATA_DIR = env("DATA_DIR", path, str(BASE_DIR / ".data"))
+DATABASE_URL = env("DATABASE_URL", text)
+REDIS_URL = env("REDIS_URL", text)
+DATABASES = {"default": django_database(DATABASE_URL)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "tg"}
+}
+
+# --- Web ---
+DEBUG = env("DEBUG", boolean, "false")
+HOST = env("HOST", text, "127.0.0.1")
+PORT = env("PORT", whole, "8000")
+PUBLIC_URL = env("PUBLIC_URL", text, f"http://{'localhost' if HOST in {'127.0.0.1', '::1'} else HOST}:{PORT}").rstrip(
+    "/"
+)
+ALLOWED_HOSTS = env("ALLOWED_HOSTS", words, "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+TRUSTED_PROXIES = env("TRUSTED_PROXIES", networks, "")  # whose X-Forwarded-For and -Proto we believe
+HTTPS = PUBLIC_URL.startswith("https://")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = (
+    False  # the host name's owner decides that, not one service on it
+)
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SILENCED_SYSTEM_CHECKS = [
+    "security.W005",  # HSTS for subdomains: see above
+    "security.W008",  # the redirect to https belongs to the proxy that terminates TLS
+    "security.W021",  # HSTS preload: see above
+]
+
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "apps.core",
+    "apps.audit",
+    "apps.orgs",
+    "apps.providers",
+    "apps.services",
+    "apps.gateway",
+    "apps.launch",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+APPEND_SLASH = True
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+# Without `collectstatic` (a checkout, the tests) files are served from where they lie; the image collects them.
+WHITENOISE_USE_FINDERS = not STATIC_ROOT.is_dir()
+
+AUTH_USER_MODEL = "orgs.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+# --- Data plane ---
+MAX_BODY_BYTES = env("MAX_BODY_BYTES", size, "32M")
+MAX_JSON_DEPTH = env("MAX_JSON_DEPTH", whole, "128")
+UPSTREAM_CONNECT_TIMEOUT = env("UPSTREAM_CONNECT_TIMEOUT", seconds, "10")
+UPSTREAM_FIRST_BYTE_TIMEOUT = env("UPSTREAM_FIRST_BYTE_TIMEOUT", seconds, "300")
+UPSTREAM_IDLE_TIMEOUT = env("UPSTREAM_IDLE_TIMEOUT", seconds, "60")  # longest silence between two chunks
+UPSTREAM_TOTAL_TIMEOUT = env("UPSTREAM_TOTAL_TIMEOUT", seconds, "1800")
+EGRESS_ALLOW = env("EGRESS_ALLOW", networks, "")  # private ranges, and http, that credentials may name
+DRAIN_TIMEOUT = env("DRAIN_TIMEOUT", seconds, "30")  # how long running answers may take after SIGTERM
+DIRECTORY_STALE_LIMIT = env(
+    "DIRECTORY_STALE_LIMIT", seconds, "900"
+)  # how long known tokens work while PostgreSQL is away
+SPOOL_DIR = env("SPOOL_DIR", path, str(DATA_DIR / "spool"))
+SPOOL_MAX_BYTES = env("SPOOL_MAX_BYTES", size, "1G")
+METRICS_TOKEN = env("METRICS_TOKEN", text, "")  # unset: /metrics answers anybody who reaches it
+
+# --- Workers ---
+CELERY_BROKER_URL = celery_url(REDIS_URL)
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True  # tasks are idempotent: run again rather than lose one
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {}
+
+# --- Logs ---
+LOG_LEVEL = env("LOG_LEVEL", log_level, "info")
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"()": "apps.core.logs.formatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {
+        "django.server": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},  # prints every URL it calls
+    },
+}
