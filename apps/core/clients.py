@@ -1,0 +1,34 @@
+"""Who is calling: the client's address, through proxies that the installation trusts and no others."""
+
+import ipaddress
+from collections.abc import Sequence
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def client_address(peer: str | None, forwarded_for: str, trusted: Sequence[Network]) -> str | None:
+    """The address nearest to the client that a trusted proxy vouches for; the peer's own where none does.
+
+    `forwarded_for` is X-Forwarded-For, read from the right: each trusted hop vouches for the entry before its own. What a client
+    wrote there itself is thereby never believed. None for a peer without an address (a Unix socket) and nothing forwarded.
+    """
+    if peer is not None and not forwarded_for:
+        return peer
+    current = peer
+    hops = [hop.strip() for hop in forwarded_for.split(",")] if forwarded_for else []
+    while hops and _is_trusted(current, trusted):
+        try:
+            current = str(ipaddress.ip_address(hops.pop().strip("[]")))
+        except ValueError:
+            break
+    return current
+
+
+def _is_trusted(address: str | None, trusted: Sequence[Network]) -> bool:
+    if address is None:
+        return bool(trusted)  # a Unix socket: whoever reaches it was let in by file permissions
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(parsed in network for network in trusted)

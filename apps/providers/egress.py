@@ -1,0 +1,81 @@
+"""Where the gateway may connect to. A credential's base URL is an operator's input; it must not open the private network.
+
+Rule: https to public addresses; plain http, and private addresses, only inside the ranges of EGRESS_ALLOW. The URL is checked when
+it is saved; the address is checked again at every connection, on what is actually dialled, so that a name that changes its mind
+(DNS rebinding) gains nothing.
+"""
+
+import ipaddress
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+class EgressRefused(Exception):
+    """The address or URL is outside what the installation allows. The message is a sentence for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Egress:
+    """The installation's rule. `allowed`: EGRESS_ALLOW."""
+
+    allowed: tuple[Network, ...] = ()
+
+    def address_is_allowed(self, address: str, *, encrypted: bool) -> bool:
+        """Whether a connection to this literal address may be made, `encrypted` meaning https."""
+        try:
+            parsed = _inner(ipaddress.ip_address(address.partition("%")[0]))
+        except ValueError:
+            return False
+        if any(parsed in network for network in self.allowed):
+            return True
+        return encrypted and parsed.is_global and not parsed.is_multicast
+
+    def check_base_url(self, url: str) -> None:
+        """Raises EgressRefused unless `url` is a base URL that could be allowed. A host name is resolved if that works now."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            raise EgressRefused("The base URL cannot be read: write it as https://host/path.") from None
+        host = parts.hostname
+        if parts.scheme not in {"https", "http"} or not host or port == 0:
+            raise EgressRefused("The base URL must be of the form https://host/path.")
+        if parts.username is not None or parts.password is not None:
+            raise EgressRefused("The base URL must not hold a user name or password: the secret has its own field.")
+        if parts.query or parts.fragment:
+            raise EgressRefused("The base URL must not have a query or fragment: paths are appended to it.")
+        encrypted = parts.scheme == "https"
+        refused = [found for found in _resolve(host) if not self.address_is_allowed(found, encrypted=encrypted)]
+        if refused:
+            why = "is not a public address" if encrypted else "may be called over https only"
+            raise EgressRefused(f"{refused[0]} {why}; add its range to EGRESS_ALLOW to allow it.")
+        if not encrypted and not self.allowed:
+            raise EgressRefused("The base URL must begin with https:// (plain http only for ranges in EGRESS_ALLOW).")
+
+
+def _resolve(host: str) -> Iterable[str]:
+    """The addresses behind `host`; none if it does not resolve now, since the connection will ask again."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    return [str(entry[4][0]) for entry in found]
+
+
+def _inner(address: Address) -> Address:
+    """The IPv4 address that an IPv6 one stands for (mapped, 6to4, NAT64), since that is where the packets go."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return address.ipv4_mapped
+        if address.sixtofour is not None:
+            return address.sixtofour
+        if address in _NAT64:
+            return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address
