@@ -134,7 +134,7 @@ class FakeProvider:
         self._add(Script(head, [raw] if raw else [], framing="length", before_body=before_body), always=always)
 
     def fails(self, status: int, message: str = "The server had an error.", **rest: Any) -> None:
-        """Answer with OpenAI's error envelope; `kind` (its type), `code`, `param` go inside, the rest as in `answers`."""
+        """Answer with OpenAI's error envelope; `kind` (its type), `code`, `param` go inside, others as in `answers`."""
         envelope = {key: rest.pop(key) for key in ("kind", "code", "param") if key in rest}
         self.answers(bodies.error(message, **envelope), status=status, **rest)
 
@@ -170,7 +170,7 @@ class FakeProvider:
         """Stream exactly these bytes, each element flushed alone (and an HTTP chunk of its own if so framed).
 
         Two flushes may still reach the reader in one read; put a `threading.Event` between them to keep them apart.
-        A generator is consumed as fast as the client reads, so an endless one shows how much a slow client lets through.
+        A generator is consumed as fast as the client reads, so an endless one shows what a slow client lets through.
         `gzip` compresses the stream, each element flushed by the compressor. With framing `length`, the caller gives
         Content-Length in `headers`.
         """
