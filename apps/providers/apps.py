@@ -1,7 +1,27 @@
+from typing import Any
+
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
 
 class ProvidersConfig(AppConfig):
+    """Providers. After each migration the models that ship with this release are listed."""
+
     name = "apps.providers"
     verbose_name = _("Providers")
+
+    def ready(self) -> None:
+        """Listen for the end of migrations."""
+        post_migrate.connect(_list_catalogue, sender=self)
+
+
+def _list_catalogue(*, apps: Any, **_kwargs: Any) -> None:
+    # Imported here: models are not loaded yet when this module is.
+    from apps.providers.actions import catalogue_sync  # noqa: PLC0415 - see above
+
+    try:
+        model = apps.get_model("providers", "ProviderModel")
+    except LookupError:
+        return  # migrated back to before the table existed
+    catalogue_sync(model)

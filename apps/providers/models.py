@@ -41,7 +41,7 @@ class Credential(SharedRow):
 
     provider = models.CharField(_("provider"), max_length=32, choices=Provider)
     label = models.CharField(_("label"), max_length=100)
-    base_url = models.URLField(_("base URL"), max_length=300, help_text=_("Changing it requires the secret again."))
+    base_url = models.CharField(_("base URL"), max_length=300, help_text=_("Changing it requires the secret again."))
     api_version = models.CharField(
         _("API version"),
         max_length=32,

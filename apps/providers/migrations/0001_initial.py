@@ -41,7 +41,7 @@ class Migration(migrations.Migration):
                 ("label", models.CharField(max_length=100, verbose_name="label")),
                 (
                     "base_url",
-                    models.URLField(
+                    models.CharField(
                         help_text="Changing it requires the secret again.", max_length=300, verbose_name="base URL"
                     ),
                 ),

@@ -1,0 +1,29 @@
+"""Saving a row so that a broken rule is always a ValidationError, races included."""
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, models, transaction
+
+
+def save_valid(row: models.Model) -> None:
+    """Validate and save `row`, inside the caller's transaction. Raises ValidationError naming the fields.
+
+    Two writers may both find a name free; the slower one's save then breaks the constraint. Validating again, now that
+    the other's row is visible, turns that into the same error that it would have got a moment later.
+    """
+    row.full_clean()
+    try:
+        with transaction.atomic():
+            row.save()
+    except IntegrityError:
+        row.full_clean()
+        raise
+
+
+def one_sentence(error: ValidationError) -> str:
+    """What is wrong, on one line: for commands and flash messages. Each part begins with its field where it has one."""
+    if not hasattr(error, "error_dict"):
+        return " ".join(error.messages)
+    parts = []
+    for field, messages in error.message_dict.items():
+        parts += [message if field == "__all__" else f"{field}: {message}" for message in messages]
+    return " ".join(parts)

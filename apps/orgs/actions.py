@@ -1,0 +1,296 @@
+"""Every write to organizations and people: the rule, the transaction, the admin event."""
+
+import hashlib
+import secrets
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils.timezone import now
+from django.utils.translation import gettext as _
+
+from apps.audit.actions import differences, event_record, facts
+from apps.core.actor import Actor
+from apps.core.rows import save_valid
+from apps.orgs.models import Membership, Organization, Role, SignInLink, User
+
+SIGN_IN_LINK_LIFETIME = timedelta(hours=1)
+
+
+class SignInRefusedError(Exception):
+    """A sign-in link that signs nobody in. The message is a sentence for the person who followed it."""
+
+
+# --- Organizations ---
+
+
+@transaction.atomic
+def organization_create(*, name: str, slug: str, actor: Actor, timezone: str = "UTC") -> Organization:
+    """Create an organization. `timezone` is an IANA name. Raises ValidationError."""
+    organization = Organization(name=name, slug=slug, timezone=timezone)
+    save_valid(organization)
+    event_record(
+        "organization.created",
+        actor=actor,
+        target=organization,
+        organization_id=organization.pk,
+        after=facts(organization),
+    )
+    return organization
+
+
+@transaction.atomic
+def organization_update(*, organization: Organization, actor: Actor, **changes: Any) -> Organization:
+    """Change `name`, `slug` or `timezone`. Raises ValidationError; TypeError for anything else."""
+    _only(changes, {"name", "slug", "timezone"})
+    locked = Organization.objects.select_for_update().get(pk=organization.pk)
+    before = facts(locked)
+    for field, value in changes.items():
+        setattr(locked, field, value)
+    save_valid(locked)
+    _note_change("organization.updated", locked, before, actor=actor, organization_id=locked.pk)
+    return locked
+
+
+@transaction.atomic
+def organization_suspend(*, organization: Organization, actor: Actor) -> bool:
+    """Refuse all its tokens from now on. False if it is suspended already."""
+    locked = Organization.objects.select_for_update().get(pk=organization.pk)
+    if locked.suspended_at is not None:
+        return False
+    before = facts(locked)
+    locked.suspended_at = now()
+    save_valid(locked)
+    _note_change("organization.suspended", locked, before, actor=actor, organization_id=locked.pk)
+    return True
+
+
+@transaction.atomic
+def organization_resume(*, organization: Organization, actor: Actor) -> bool:
+    """Accept its tokens again. False if it is not suspended."""
+    locked = Organization.objects.select_for_update().get(pk=organization.pk)
+    if locked.suspended_at is None:
+        return False
+    before = facts(locked)
+    locked.suspended_at = None
+    save_valid(locked)
+    _note_change("organization.resumed", locked, before, actor=actor, organization_id=locked.pk)
+    return True
+
+
+# --- People ---
+
+
+@transaction.atomic
+def owner_create(*, organization: Organization, email: str, password: str | None, actor: Actor) -> User:
+    """Create a user who owns `organization`; without a password, one who signs in by link only.
+
+    Until roles decide what a member sees, whoever may open the console sees all of it: the owner is a superuser too.
+    Raises ValidationError, also when a user with this e-mail exists (`member_add` is for those).
+    """
+    user = user_create(email=email, password=password, actor=actor)
+    member_add(organization=organization, user=user, role=Role.OWNER, actor=actor)
+    return user
+
+
+@transaction.atomic
+def user_create(*, email: str, password: str | None, actor: Actor, name: str = "") -> User:
+    """Create a user of the console, without a membership yet; `owner_create` says what the user may do.
+
+    Raises ValidationError.
+    """
+    user = User(email=email.strip().lower(), name=name, is_staff=True, is_superuser=True)
+    _set_password(user, password)
+    save_valid(user)
+    event_record("user.created", actor=actor, target=user, organization_id=None, after=facts(user))
+    return user
+
+
+@transaction.atomic
+def user_update(*, user: User, actor: Actor, **changes: Any) -> User:
+    """Change `email`, `name` or `is_active`. Raises ValidationError; TypeError for anything else.
+
+    Whoever is switched off, or gets another e-mail, can use none of the sign-in links issued before.
+    """
+    _only(changes, {"email", "name", "is_active"})
+    locked = User.objects.select_for_update().get(pk=user.pk)
+    before = facts(locked)
+    for field, value in changes.items():
+        setattr(locked, field, value)
+    if before["is_active"] and not locked.is_active:
+        if actor.user_id == locked.pk:
+            raise ValidationError({"is_active": _("You cannot switch yourself off: ask another user to.")})
+        for membership in Membership.objects.filter(user=locked, role=Role.OWNER).select_related("organization"):
+            _check_not_last_owner(membership)
+    save_valid(locked)
+    if before["email"] != locked.email or not locked.is_active:
+        SignInLink.objects.filter(user=locked, used_at=None).delete()
+    _note_change("user.updated", locked, before, actor=actor, organization_id=None)
+    return locked
+
+
+@transaction.atomic
+def user_password_set(*, user: User, password: str | None, actor: Actor) -> User:
+    """Replace the password, which ends the user's sessions; None leaves sign-in links only. Raises ValidationError."""
+    locked = User.objects.select_for_update().get(pk=user.pk)
+    _set_password(locked, password)
+    save_valid(locked)
+    event_record("user.password_set", actor=actor, target=locked, organization_id=None)
+    return locked
+
+
+@transaction.atomic
+def member_add(*, organization: Organization, user: User, role: str, actor: Actor) -> Membership:
+    """Make `user` a member of `organization`. Raises ValidationError if the user is one already."""
+    membership = Membership(organization=organization, user=user, role=role)
+    save_valid(membership)
+    event_record(
+        "membership.created",
+        actor=actor,
+        target=membership,
+        organization_id=organization.pk,
+        after=facts(membership),
+    )
+    return membership
+
+
+@transaction.atomic
+def member_update(*, membership: Membership, role: str, actor: Actor) -> Membership:
+    """Change the role. Raises ValidationError if the organization would be left without an owner."""
+    locked = _locked_membership(membership)
+    before = facts(locked)
+    if locked.role == Role.OWNER and role != Role.OWNER:
+        _check_not_last_owner(locked)
+    locked.role = role
+    save_valid(locked)
+    _note_change("membership.updated", locked, before, actor=actor, organization_id=locked.organization_id)
+    return locked
+
+
+@transaction.atomic
+def member_remove(*, membership: Membership, actor: Actor) -> None:
+    """End a membership. Raises ValidationError if the organization would be left without an owner."""
+    locked = _locked_membership(membership)
+    if locked.role == Role.OWNER:
+        _check_not_last_owner(locked)
+    event_record(
+        "membership.removed",
+        actor=actor,
+        target=locked,
+        organization_id=locked.organization_id,
+        before=facts(locked),
+    )
+    locked.delete()
+
+
+# --- Sign-in links ---
+
+
+@transaction.atomic
+def sign_in_link_issue(*, user: User, actor: Actor, lifetime: timedelta = SIGN_IN_LINK_LIFETIME) -> str:
+    """The path of a link that signs `user` in, once, within `lifetime`: `/sign-in/<secret>/`. Raises ValidationError.
+
+    The secret (256 random bits) exists only in this return value; its digest is stored.
+    """
+    if not user.is_active:
+        raise ValidationError(_("%(user)s is switched off: switch the user on first.") % {"user": user})
+    secret = secrets.token_urlsafe(32)
+    link = SignInLink.objects.create(user=user, digest=sign_in_digest(secret), expires_at=now() + lifetime)
+    event_record(
+        "sign_in_link.issued",
+        actor=actor,
+        target=user,
+        organization_id=None,
+        after={"expires_at": link.expires_at},
+    )
+    return f"/sign-in/{secret}/"
+
+
+@transaction.atomic
+def sign_in_link_use(*, secret: str, address: str | None) -> User:
+    """Use a link up and return whom it signs in; starting the session is the caller's. Raises SignInRefusedError.
+
+    Of two who use it at the same moment, one gets in. `address` is the client's, for the admin event.
+    """
+    link = SignInLink.objects.select_for_update().filter(digest=sign_in_digest(secret)).first()
+    if link is None:
+        raise SignInRefusedError(_("This sign-in link is not known here."))
+    sign_in_link_check(link)
+    link.used_at = now()
+    link.save(update_fields=["used_at"])
+    event_record(
+        "sign_in_link.used",
+        actor=Actor(door="admin", label=str(link.user), user_id=link.user.pk, address=address),
+        target=link.user,
+        organization_id=None,
+    )
+    return link.user
+
+
+def sign_in_link_check(link: SignInLink) -> None:
+    """Raises SignInRefusedError if `link` would sign nobody in now."""
+    if link.used_at is not None:
+        raise SignInRefusedError(_("This sign-in link was used already: each works once."))
+    if link.expires_at <= now():
+        raise SignInRefusedError(_("This sign-in link has expired."))
+    if not link.user.is_active:
+        raise SignInRefusedError(_("The account behind this sign-in link is switched off."))
+
+
+def sign_in_digest(secret: str) -> bytes:
+    """What is stored of a link's secret: SHA-256, as 256 random bits need neither salt nor stretching."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+# --- Shared ---
+
+
+def _set_password(user: User, password: str | None) -> None:
+    if password is not None:
+        try:
+            validate_password(password, user)
+        except ValidationError as error:
+            raise ValidationError({"password": error.messages}) from error
+    user.set_password(password)
+
+
+def _locked_membership(membership: Membership) -> Membership:
+    """The membership as it is now, with its organization locked: who owns it changes one at a time."""
+    Organization.objects.select_for_update().get(pk=membership.organization_id)
+    return (
+        Membership.objects.select_for_update(of=("self",)).select_related("user", "organization").get(pk=membership.pk)
+    )
+
+
+def _check_not_last_owner(membership: Membership) -> None:
+    Organization.objects.select_for_update().get(pk=membership.organization_id)
+    others = Membership.objects.filter(
+        organization=membership.organization_id, role=Role.OWNER, user__is_active=True
+    ).exclude(user=membership.user_id)
+    if not others.exists():
+        raise ValidationError(
+            _("%(organization)s would be left without an owner: make somebody else one first.")
+            % {"organization": membership.organization}
+        )
+
+
+def _note_change(
+    action: str,
+    row: Organization | User | Membership,
+    before: dict[str, Any],
+    *,
+    actor: Actor,
+    organization_id: UUID | None,
+) -> None:
+    """An event of what changed; none if nothing did."""
+    old, new = differences(before, facts(row))
+    if new:
+        event_record(action, actor=actor, target=row, organization_id=organization_id, before=old, after=new)
+
+
+def _only(changes: dict[str, Any], allowed: set[str]) -> None:
+    if unknown := changes.keys() - allowed:
+        raise TypeError(f"cannot change {', '.join(sorted(unknown))}")

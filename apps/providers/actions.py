@@ -1,0 +1,384 @@
+"""Every write to credentials and models: the rule, the transaction, the admin event."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from apps.audit.actions import differences, event_record, facts
+from apps.core.actor import Actor
+from apps.core.rows import save_valid
+from apps.core.sealing import SealingError
+from apps.orgs.models import Organization
+from apps.providers.catalogue import catalogue, listed_kind
+from apps.providers.egress import Egress, EgressRefused
+from apps.providers.models import Credential, ModelKind, Provider, ProviderModel
+from apps.providers.probe import CredentialTest, probe
+
+TIMEOUTS = (
+    "connect_timeout",
+    "first_byte_timeout",
+    "idle_timeout",
+    "total_timeout",
+)  # seconds; None: the installation's
+_CREDENTIAL_CHANGES = frozenset({"label", "base_url", "api_version", "priority", *TIMEOUTS})
+_MODEL_CHANGES = frozenset({"name", "upstream_name", "kind", "credential", "enabled"})
+# A local server may want no key at all, and the sandbox never does.
+_SECRET_OPTIONAL = frozenset({Provider.OPENAI_COMPATIBLE, Provider.SANDBOX})
+_HINT_FROM = 12  # characters; the last four of a shorter secret would give too much of it away
+
+
+# --- Credentials ---
+
+
+@transaction.atomic
+def credential_add(
+    *,
+    organization: Organization | None,
+    provider: str,
+    label: str,
+    base_url: str,
+    secret: str,
+    actor: Actor,
+    api_version: str = "",
+    priority: int = 100,
+    connect_timeout: float | None = None,
+    first_byte_timeout: float | None = None,
+    idle_timeout: float | None = None,
+    total_timeout: float | None = None,
+) -> Credential:
+    """Add a provider account of `organization`, or of the installation (None), which then offers it to all.
+
+    Timeouts are seconds; None: the installation's. Raises ValidationError, also for a base URL that the egress rule
+    refuses.
+    """
+    credential = Credential(
+        organization=organization,
+        provider=provider,
+        label=label,
+        base_url=_base_url(base_url, provider),
+        api_version=api_version,
+        priority=priority,
+        connect_timeout=connect_timeout,
+        first_byte_timeout=first_byte_timeout,
+        idle_timeout=idle_timeout,
+        total_timeout=total_timeout,
+    )
+    _seal(credential, secret)
+    _save_credential(credential, check_url=True)
+    event_record(
+        "credential.added",
+        actor=actor,
+        target=credential,
+        organization_id=credential.organization_id,
+        after=facts(credential),
+    )
+    return credential
+
+
+@transaction.atomic
+def credential_update(*, credential: Credential, actor: Actor, secret: str | None = None, **changes: Any) -> Credential:
+    """Change `label`, `base_url`, `api_version`, `priority` or timeouts; `secret`, if given, replaces the old one.
+
+    A new base URL requires the secret again, so that whoever may edit this form cannot send a key they never saw to a
+    host of their own. Raises ValidationError; TypeError for anything else.
+    """
+    _only(changes, _CREDENTIAL_CHANGES)
+    locked = Credential.objects.select_for_update().get(pk=credential.pk)
+    before = facts(locked)
+    if "base_url" in changes:
+        changes["base_url"] = _base_url(changes["base_url"], locked.provider)
+    for field, value in changes.items():
+        setattr(locked, field, value)
+    moved = locked.base_url != before["base_url"]
+    if moved and locked.sealed_secret is not None and not secret:
+        raise ValidationError({"secret": _("The base URL changes: enter the secret again.")})
+    if secret is not None:
+        _seal(locked, secret)
+    _save_credential(locked, check_url=moved)
+    _note_change("credential.updated", locked, before, actor=actor, secret_replaced=secret is not None)
+    return locked
+
+
+@transaction.atomic
+def credential_rotate_secret(*, credential: Credential, secret: str, actor: Actor) -> Credential:
+    """Replace the secret. Calls that are under way end with the old one. Raises ValidationError."""
+    locked = Credential.objects.select_for_update().get(pk=credential.pk)
+    before = facts(locked)
+    _seal(locked, secret)
+    _save_credential(locked, check_url=False)
+    _note_change("credential.secret_rotated", locked, before, actor=actor, secret_replaced=True)
+    return locked
+
+
+def credential_test(*, credential: Credential) -> CredentialTest:
+    """Call the provider now and say how it went. Changes nothing, so it leaves no event."""
+    try:
+        secret = credential.secret()
+    except SealingError as error:
+        return CredentialTest(ok=False, sentence=_("The secret cannot be opened: %(reason)s.") % {"reason": error})
+    return probe(credential, secret)
+
+
+@transaction.atomic
+def credential_disable(*, credential: Credential, actor: Actor) -> bool:
+    """Ask it no more. False if it is disabled already."""
+    return _switch(credential, enabled=False, actor=actor)
+
+
+@transaction.atomic
+def credential_enable(*, credential: Credential, actor: Actor) -> bool:
+    """Ask it again. False if it is enabled already."""
+    return _switch(credential, enabled=True, actor=actor)
+
+
+# --- Models ---
+
+
+@transaction.atomic
+def model_add(
+    *,
+    organization: Organization | None,
+    provider: str,
+    name: str,
+    actor: Actor,
+    kind: str = ModelKind.CHAT,
+    upstream_name: str = "",
+    credential: Credential | None = None,
+) -> ProviderModel:
+    """List a model for `organization`, or for all (None). Raises ValidationError.
+
+    `upstream_name`: the provider's own name for it, if another. `credential`: the only one that serves it.
+    """
+    model = ProviderModel(
+        organization=organization,
+        provider=provider,
+        name=name,
+        kind=kind,
+        upstream_name=upstream_name,
+        credential=credential,
+    )
+    _save_model(model)
+    event_record("model.added", actor=actor, target=model, organization_id=model.organization_id, after=facts(model))
+    return model
+
+
+@transaction.atomic
+def model_update(*, model: ProviderModel, actor: Actor, **changes: Any) -> ProviderModel:
+    """Change `name`, `upstream_name`, `kind`, `credential` or `enabled`.
+
+    Raises ValidationError; TypeError for anything else.
+    """
+    _only(changes, _MODEL_CHANGES)
+    locked = ProviderModel.objects.select_for_update().get(pk=model.pk)
+    before = facts(locked)
+    if changes.get("name", locked.name) != locked.name and _is_catalogued(locked):
+        raise ValidationError(
+            {"name": _("A model of the catalogue keeps its name: disable it, and add one under the name you want.")}
+        )
+    for field, value in changes.items():
+        setattr(locked, field, value)
+    _save_model(locked)
+    _note_change("model.updated", locked, before, actor=actor)
+    return locked
+
+
+@transaction.atomic
+def model_remove(*, model: ProviderModel, actor: Actor) -> None:
+    """Take a model off the list. Raises ValidationError for one of the catalogue, which would come back."""
+    locked = ProviderModel.objects.select_for_update().get(pk=model.pk)
+    if _is_catalogued(locked):
+        raise ValidationError(
+            _("%(model)s is in the catalogue and would come back: disable it instead.") % {"model": locked}
+        )
+    event_record(
+        "model.removed", actor=actor, target=locked, organization_id=locked.organization_id, before=facts(locked)
+    )
+    locked.delete()
+
+
+def models_import(*, credential: Credential, actor: Actor) -> list[ProviderModel]:
+    """List what the credential's provider lists and we do not yet; returns what was added.
+
+    What is added is served by this credential alone: only it is known to have the model. Raises ValidationError if the
+    provider cannot be asked.
+    """
+    if credential.provider not in {Provider.OPENAI, Provider.OPENAI_COMPATIBLE}:
+        raise ValidationError(
+            _("The listing of %(provider)s does not name what you can call there: add its models by name.")
+            % {"provider": credential.get_provider_display()}
+        )
+    found = credential_test(credential=credential)
+    if not found.ok:
+        raise ValidationError(found.sentence)
+    with transaction.atomic():
+        # Locked, so that two imports do not add the same names.
+        credential = (
+            Credential.objects.select_for_update(of=("self",)).select_related("organization").get(pk=credential.pk)
+        )
+        offered = ProviderModel.objects.filter(provider=credential.provider, name__in=found.models)
+        anywhere = offered.filter(organization=None, credential=None)
+        own = offered.filter(organization=credential.organization_id, credential__isnull=True) | offered.filter(
+            credential=credential
+        )
+        known = {*anywhere.values_list("name", flat=True), *own.values_list("name", flat=True)}
+        return [
+            model_add(
+                organization=credential.organization,
+                provider=credential.provider,
+                name=name,
+                kind=listed_kind(credential.provider, name) or _likely_kind(name),
+                credential=credential,
+                actor=actor,
+            )
+            for name in found.models
+            if name not in known
+        ]
+
+
+def catalogue_sync(model: type[ProviderModel] = ProviderModel) -> int:
+    """List the models that ship with this release for the whole installation; returns how many were added.
+
+    Adds and never changes: what operators disabled stays disabled. No admin events, as no operator did anything.
+    `model` is the class to use during migrations, when the table may not have its latest form.
+    """
+    listed = {
+        (row.provider, row.name)
+        for row in model.objects.filter(organization=None, credential=None).only("provider", "name")
+    }
+    missing = [
+        model(provider=entry.provider, name=entry.name, kind=entry.kind)
+        for entry in catalogue()
+        if (entry.provider, entry.name) not in listed
+    ]
+    # Two processes may be at it at the same time; the slower one adds nothing.
+    model.objects.bulk_create(missing, ignore_conflicts=True)
+    return len(missing)
+
+
+# --- Shared ---
+
+
+def _base_url(url: str, provider: str) -> str:
+    """The URL as it is kept: without a trailing slash; for Azure the endpoint, as `/openai/…` is appended to it."""
+    trimmed = url.strip().rstrip("/")
+    if not trimmed.isprintable() or " " in trimmed:
+        raise ValidationError({"base_url": _("The base URL holds spaces or control characters.")})
+    if provider == Provider.AZURE_OPENAI:
+        trimmed = trimmed.removesuffix("/v1").removesuffix("/openai")
+    try:
+        parts = urlsplit(trimmed)
+        return urlunsplit(parts._replace(scheme=parts.scheme.lower(), netloc=parts.netloc.lower()))
+    except ValueError:
+        return trimmed  # unreadable: the egress rule says so
+
+
+def _seal(credential: Credential, secret: str) -> None:
+    secret = secret.strip()
+    if not secret:
+        if credential.provider not in _SECRET_OPTIONAL:
+            raise ValidationError({"secret": _("This provider needs a secret: paste the key you got from it.")})
+        credential.sealed_secret, credential.secret_hint = None, ""
+        return
+    # It becomes a header: anything else could not be sent, or would smuggle a second header.
+    if not secret.isascii() or not secret.isprintable() or " " in secret:
+        raise ValidationError({"secret": _("The secret holds spaces or characters that no key has: paste it again.")})
+    credential.sealed_secret = settings.SEALING_KEYS.seal(secret, credential.secret_place())
+    credential.secret_hint = secret[-4:] if len(secret) >= _HINT_FROM else ""
+
+
+def _save_credential(credential: Credential, *, check_url: bool) -> None:
+    if credential.api_version and credential.provider != Provider.AZURE_OPENAI:
+        raise ValidationError({"api_version": _("Only Azure OpenAI has API versions: leave this empty.")})
+    if check_url and credential.base_url:
+        try:
+            Egress(settings.EGRESS_ALLOW).check_base_url(credential.base_url)
+        except EgressRefused as error:
+            raise ValidationError({"base_url": str(error)}) from error
+    save_valid(credential)
+
+
+def _save_model(model: ProviderModel) -> None:
+    credential = model.credential
+    if credential is not None:
+        if credential.provider != model.provider:
+            raise ValidationError(
+                {
+                    "credential": _("%(credential)s belongs to another provider than the model.")
+                    % {"credential": credential}
+                }
+            )
+        if credential.organization_id is not None and credential.organization_id != model.organization_id:
+            raise ValidationError(
+                {
+                    "credential": _("%(credential)s belongs to one organization, the model to others as well.")
+                    % {"credential": credential}
+                }
+            )
+    save_valid(model)
+
+
+def _is_catalogued(model: ProviderModel) -> bool:
+    return (
+        model.organization_id is None
+        and model.credential_id is None
+        and listed_kind(model.provider, model.name) is not None
+    )
+
+
+def _likely_kind(name: str) -> ModelKind:
+    """A guess from the name, for the operator to correct; listings do not say."""
+    lowered = name.lower()
+    if "embed" in lowered:
+        return ModelKind.EMBEDDING
+    others = (
+        "whisper",
+        "tts",
+        "dall-e",
+        "image",
+        "sora",
+        "moderation",
+        "realtime",
+        "transcribe",
+        "davinci-002",
+        "babbage-002",
+        "rerank",
+    )
+    return ModelKind.OTHER if any(word in lowered for word in others) else ModelKind.CHAT
+
+
+def _switch(credential: Credential, *, enabled: bool, actor: Actor) -> bool:
+    locked = Credential.objects.select_for_update().get(pk=credential.pk)
+    if locked.enabled == enabled:
+        return False
+    before = facts(locked)
+    locked.enabled = enabled
+    # Not through save_valid: a credential that breaks a newer rule must still be switchable.
+    locked.save(update_fields=["enabled", "updated_at"])
+    _note_change("credential.enabled" if enabled else "credential.disabled", locked, before, actor=actor)
+    return True
+
+
+def _note_change(
+    action: str,
+    row: Credential | ProviderModel,
+    before: Mapping[str, Any],
+    *,
+    actor: Actor,
+    secret_replaced: bool = False,
+) -> None:
+    """An event of what changed; none if nothing did. A new secret is noted as the fact alone, beside its hint."""
+    old, new = differences(before, facts(row))
+    if secret_replaced:
+        new["secret_replaced"] = True
+    if new:
+        event_record(action, actor=actor, target=row, organization_id=row.organization_id, before=old, after=new)
+
+
+def _only(changes: Mapping[str, Any], allowed: frozenset[str]) -> None:
+    if unknown := changes.keys() - allowed:
+        raise TypeError(f"cannot change {', '.join(sorted(unknown))}")

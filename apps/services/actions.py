@@ -1,0 +1,124 @@
+"""Every write to services and tokens: the rule, the transaction, the admin event."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils.timezone import now
+from django.utils.translation import gettext as _
+
+from apps.audit.actions import differences, event_record, facts
+from apps.core.actor import Actor
+from apps.core.endpoints import SCOPES
+from apps.core.rows import save_valid
+from apps.orgs.models import Organization
+from apps.services.models import Service, Token
+from apps.services.tokens import token_digest, token_generate
+
+
+@transaction.atomic
+def service_create(*, organization: Organization, name: str, actor: Actor) -> Service:
+    """Create a client application of `organization`. Raises ValidationError."""
+    service = Service(organization=organization, name=name)
+    save_valid(service)
+    event_record("service.created", actor=actor, target=service, organization_id=organization.pk, after=facts(service))
+    return service
+
+
+@transaction.atomic
+def service_update(*, service: Service, name: str, actor: Actor) -> Service:
+    """Rename a service. Raises ValidationError."""
+    locked = Service.objects.select_for_update().get(pk=service.pk)
+    before = facts(locked)
+    locked.name = name
+    save_valid(locked)
+    _note_change("service.updated", locked, before, actor=actor)
+    return locked
+
+
+@transaction.atomic
+def service_disable(*, service: Service, actor: Actor) -> bool:
+    """Refuse all its tokens from now on. False if it is disabled already."""
+    return _switch(service, disabled_at=now(), actor=actor)
+
+
+@transaction.atomic
+def service_enable(*, service: Service, actor: Actor) -> bool:
+    """Accept its tokens again. False if it is not disabled."""
+    return _switch(service, disabled_at=None, actor=actor)
+
+
+@transaction.atomic
+def token_issue(
+    *,
+    service: Service,
+    name: str,
+    actor: Actor,
+    expires_at: datetime | None = None,
+    scopes: Iterable[str] = (),
+) -> tuple[Token, str]:
+    """Create a token. Its plaintext exists only in this return value; a digest is stored. Raises ValidationError.
+
+    `scopes`: the endpoints it may call (`apps.core.endpoints.SCOPES`); none: all.
+    """
+    # Locked, so that a service is not disabled between the check and the token.
+    service = Service.objects.select_for_update(of=("self",)).select_related("organization").get(pk=service.pk)
+    if service.disabled_at is not None:
+        raise ValidationError({"service": _("%(service)s is disabled: enable it first.") % {"service": service}})
+    if expires_at is not None and expires_at <= now():
+        raise ValidationError({"expires_at": _("The expiry lies in the past: choose a later time, or none.")})
+    chosen = set(scopes)
+    if unknown := chosen.difference(SCOPES):
+        raise ValidationError(
+            {
+                "scopes": _("%(unknown)s: no such scope; choose among %(scopes)s.")
+                % {"unknown": ", ".join(sorted(unknown)), "scopes": ", ".join(SCOPES)}
+            }
+        )
+    plaintext = token_generate()
+    token = Token(
+        organization=service.organization,
+        service=service,
+        name=name,
+        digest=token_digest(plaintext),
+        hint=plaintext[-4:],
+        scopes=[scope for scope in SCOPES if scope in chosen],
+        expires_at=expires_at,
+        created_by_id=actor.user_id,
+    )
+    save_valid(token)
+    event_record("token.issued", actor=actor, target=token, organization_id=token.organization_id, after=facts(token))
+    return token, plaintext
+
+
+@transaction.atomic
+def token_revoke(*, token: Token, actor: Actor) -> bool:
+    """Refuse the token from now on, for good. False if it was revoked already."""
+    locked = Token.objects.select_for_update().get(pk=token.pk)
+    if locked.revoked_at is not None:
+        return False
+    before = facts(locked)
+    locked.revoked_at = now()
+    # Not through save_valid: whatever else a row may break, revoking it must work.
+    locked.save(update_fields=["revoked_at"])
+    _note_change("token.revoked", locked, before, actor=actor)
+    return True
+
+
+def _switch(service: Service, *, disabled_at: datetime | None, actor: Actor) -> bool:
+    locked = Service.objects.select_for_update().get(pk=service.pk)
+    if (locked.disabled_at is None) == (disabled_at is None):
+        return False
+    before = facts(locked)
+    locked.disabled_at = disabled_at
+    locked.save(update_fields=["disabled_at"])
+    _note_change("service.enabled" if disabled_at is None else "service.disabled", locked, before, actor=actor)
+    return True
+
+
+def _note_change(action: str, row: Service | Token, before: dict[str, object], *, actor: Actor) -> None:
+    """An event of what changed; none if nothing did."""
+    old, new = differences(before, facts(row))
+    if new:
+        event_record(action, actor=actor, target=row, organization_id=row.organization_id, before=old, after=new)
