@@ -22,7 +22,7 @@ def event_record(
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
 ) -> AdminEvent:
-    """Note that `actor` did `action` (noun.verb, past tense) to `target`. Call it inside the transaction of the change itself."""
+    """Note that `actor` did `action` (noun.verb, past tense) to `target`. Call it in the change's transaction."""
     return AdminEvent.objects.create(
         action=action,
         organization_id=organization_id,

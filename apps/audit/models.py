@@ -1,8 +1,10 @@
 """What happened: one record per request through the gateway, one event per change by an operator.
 
-Other apps are named by string only: anyone may record here, so this room imports none of them. References carry no database
-constraint, since a record outlives what it names.
+Other apps are named by string only: anyone may record here, so this room imports none of them. References carry no
+database constraint, since a record outlives what it names.
 """
+
+from typing import TYPE_CHECKING
 
 from django.db import models
 from django.db.models.functions import Now
@@ -10,8 +12,11 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core.ids import request_id, uuid7
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
-def _reference(to: str, label: str) -> "models.ForeignKey[models.Model | None, models.Model | None]":
+
+def _reference(to: str, label: "StrOrPromise") -> "models.ForeignKey[models.Model | None, models.Model | None]":
     return models.ForeignKey(
         to,
         on_delete=models.DO_NOTHING,
@@ -25,10 +30,11 @@ def _reference(to: str, label: str) -> "models.ForeignKey[models.Model | None, m
 
 
 class RequestRecord(models.Model):
-    """One request through the gateway, refusals included. Written by the flusher alone; the table is partitioned by month of `id`.
+    """One request through the gateway, refusals included. Written by the flusher alone; partitioned by month of `id`.
 
-    Durations are whole microseconds. Token buckets are disjoint: `input_tokens` excludes what was read from or written to a
-    provider's cache; `reasoning_tokens` alone is inside `output_tokens`. None means that nobody said, 0 that none were used.
+    Durations are whole microseconds. Token buckets are disjoint: `input_tokens` excludes what was read from or written
+    to a provider's cache; `reasoning_tokens` alone is inside `output_tokens`. None means that nobody said, 0 that none
+    were used.
     """
 
     id = models.UUIDField(
@@ -75,7 +81,7 @@ class RequestRecord(models.Model):
     )  # the request's `user` or `safety_identifier`
     client_request_id = models.CharField(_("client's request id"), max_length=200, blank=True)
     upstream_request_id = models.CharField(_("upstream's request id"), max_length=200, blank=True)
-    # Every attempt upstream: credential, model, status, error code, start and length in microseconds, upstream's request id.
+    # Every attempt upstream: credential, model, status, error code, start and length in microseconds, upstream's id.
     attempts = models.JSONField(_("attempts"), default=list)
     recorded_at = models.DateTimeField(_("recorded at"), db_default=Now())
 
