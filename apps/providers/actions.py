@@ -14,7 +14,7 @@ from apps.core.actor import Actor
 from apps.core.rows import save_valid
 from apps.core.sealing import SealingError
 from apps.orgs.models import Organization
-from apps.providers.catalogue import catalogue, listed_kind
+from apps.providers.catalogue import catalogue, likely_kind, listed_kind
 from apps.providers.egress import Egress, EgressRefused
 from apps.providers.models import Credential, ModelKind, Provider, ProviderModel
 from apps.providers.probe import CredentialTest, probe
@@ -231,7 +231,7 @@ def models_import(*, credential: Credential, actor: Actor) -> list[ProviderModel
                 organization=credential.organization,
                 provider=credential.provider,
                 name=name,
-                kind=listed_kind(credential.provider, name) or _likely_kind(name),
+                kind=likely_kind(credential.provider, name),
                 credential=credential,
                 actor=actor,
             )
@@ -328,27 +328,6 @@ def _is_catalogued(model: ProviderModel) -> bool:
         and model.credential_id is None
         and listed_kind(model.provider, model.name) is not None
     )
-
-
-def _likely_kind(name: str) -> ModelKind:
-    """A guess from the name, for the operator to correct; listings do not say."""
-    lowered = name.lower()
-    if "embed" in lowered:
-        return ModelKind.EMBEDDING
-    others = (
-        "whisper",
-        "tts",
-        "dall-e",
-        "image",
-        "sora",
-        "moderation",
-        "realtime",
-        "transcribe",
-        "davinci-002",
-        "babbage-002",
-        "rerank",
-    )
-    return ModelKind.OTHER if any(word in lowered for word in others) else ModelKind.CHAT
 
 
 def _switch(credential: Credential, *, enabled: bool, actor: Actor) -> bool:

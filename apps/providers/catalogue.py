@@ -9,6 +9,20 @@ from pathlib import Path
 from apps.providers.models import ModelKind, Provider
 
 _FILE = Path(__file__).with_name("catalogue.json")
+# Parts of the names of models that neither chat nor embed.
+_NEITHER = (
+    "babbage-002",
+    "dall-e",
+    "davinci-002",
+    "image",
+    "moderation",
+    "realtime",
+    "rerank",
+    "sora",
+    "transcribe",
+    "tts",
+    "whisper",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +43,15 @@ def catalogue() -> tuple[Listed, ...]:
 def listed_kind(provider: str, name: str) -> ModelKind | None:
     """What the catalogue knows this model to be; None if it does not list it."""
     return next((entry.kind for entry in catalogue() if entry.provider == provider and entry.name == name), None)
+
+
+def likely_kind(provider: str, name: str) -> ModelKind:
+    """What a model probably is, for the operator to correct: providers' own listings do not say."""
+    lowered = name.lower()
+    if "embed" in lowered:
+        return listed_kind(provider, name) or ModelKind.EMBEDDING
+    other = any(word in lowered for word in _NEITHER)
+    return listed_kind(provider, name) or (ModelKind.OTHER if other else ModelKind.CHAT)
 
 
 def _published() -> Iterator[Listed]:

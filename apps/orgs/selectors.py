@@ -1,0 +1,24 @@
+"""Named reads of organizations and people."""
+
+from apps.orgs.actions import sign_in_digest
+from apps.orgs.models import Membership, Organization, SignInLink, User
+
+
+def organization_by_slug(slug: str) -> Organization | None:
+    """The organization that commands and URLs call `slug`."""
+    return Organization.objects.filter(slug=slug).first()
+
+
+def user_by_email(email: str) -> User | None:
+    """The user with this e-mail, whatever its case."""
+    return User.objects.filter(email=email.strip().lower()).first()
+
+
+def membership_of(user: User, organization: Organization) -> Membership | None:
+    """How `user` belongs to `organization`, if at all."""
+    return Membership.objects.filter(user=user, organization=organization).select_related("user").first()
+
+
+def sign_in_link_for(secret: str) -> SignInLink | None:
+    """The link with this secret, used or not, with its user."""
+    return SignInLink.objects.filter(digest=sign_in_digest(secret)).select_related("user").first()
