@@ -1,0 +1,23 @@
+"""The suite's frame: services first, then Django's settings, which need them."""
+
+from contextlib import ExitStack
+
+import pytest
+
+from tests.support.services import provide_services
+
+_ending = ExitStack()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # pytest-django's own hook runs last, finds the settings loaded and sets Django up. So DJANGO_SETTINGS_MODULE is set
+    # here and not in pyproject.toml, which pytest-django would follow before any service runs.
+    if not config.option.help:
+        provide_services(_ending)
+        from django.conf import settings
+
+        assert settings.DATABASES
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    _ending.close()
