@@ -1,0 +1,320 @@
+"""Outcomes that the gateway chooses, as one tree. Each dialect renders them; nothing else knows a client's envelope.
+
+    GatewayError
+    ├── BadRequest 400 ── InvalidJson, MissingParameter, InvalidType, InvalidValue
+    ├── AuthenticationFailed 401 ── TokenMissing, TokenAmbiguous, TokenMalformed, TokenUnknown, TokenRevoked, TokenExpired,
+    │                               TokenSuspended
+    ├── EndpointNotAllowed 403
+    ├── UnknownPath, ModelNotFound 404
+    ├── MethodNotAllowed 405
+    ├── RequestTimeout 408
+    ├── BodyTooLarge 413, UnsupportedEncoding 415, HeadersTooLarge 431
+    ├── ClientClosed 499                              (nobody is left to read it: for the record)
+    ├── UpstreamError 502 ── NoCredential, UpstreamUnreachable, EgressBlocked, UpstreamAuthFailed, UpstreamDisconnected,
+    │                        UpstreamMalformed
+    ├── Unavailable 503 ── DirectoryUnavailable, RecordUnavailable, ShuttingDown
+    └── UpstreamTimeout 504 ── ConnectTimeout, FirstByteTimeout, IdleTimeout, TotalTimeout
+
+Clients match on `code`. `reason` is what the record keeps: it may be finer than what the client is told. `retryable` becomes
+x-should-retry; None leaves the decision to the client's own rules. `__cause__` is for the log only.
+"""
+
+from collections.abc import Sequence
+
+
+class GatewayError(Exception):
+    """An outcome we chose. `message` is for the client and names the remedy."""
+
+    status = 500
+    type = "server_error"
+    code = "internal_error"
+    reason = ""  # empty: the code
+    retryable: bool | None = None
+    message = "The gateway could not complete this request."
+
+    def __init__(
+        self, message: str | None = None, *, param: str | None = None, headers: Sequence[tuple[bytes, bytes]] = ()
+    ) -> None:
+        """`param`: JSON path of the offending field. `headers`: more answer headers, such as Allow or Retry-After."""
+        if message is not None:
+            self.message = message
+        self.param = param
+        self.headers = headers
+        super().__init__(self.message)
+
+    @property
+    def recorded_as(self) -> str:
+        """The error code that the request record keeps."""
+        return self.reason or self.code
+
+
+# --- 400: the request itself ---
+
+
+class BadRequest(GatewayError):
+    """The request cannot be understood."""
+
+    status, type, code, retryable = 400, "invalid_request_error", "invalid_request", False
+
+
+class InvalidJson(BadRequest):
+    """The body is not a JSON object, or is nested too deeply."""
+
+    code = "invalid_json"
+    message = "The request body is not valid JSON: send a JSON object."
+
+
+class MissingParameter(BadRequest):
+    """A field without which nothing can be done."""
+
+    code = "missing_required_parameter"
+
+
+class InvalidType(BadRequest):
+    """A field of the wrong JSON type."""
+
+    code = "invalid_type"
+
+
+class InvalidValue(BadRequest):
+    """A field of the right type with an impossible value."""
+
+    code = "invalid_value"
+
+
+# --- 401, 403: who asks ---
+
+
+class AuthenticationFailed(GatewayError):
+    """The token opens nothing."""
+
+    status, type, code, retryable = 401, "invalid_request_error", "invalid_api_key", False
+
+
+class TokenMissing(AuthenticationFailed):
+    """No token in any of the headers we read."""
+
+    reason = "token_missing"
+    message = "No token was sent: put your Tollgate token where the API key goes (Authorization: Bearer tg_live_…)."
+
+
+class TokenAmbiguous(AuthenticationFailed):
+    """Two headers carry different tokens."""
+
+    reason = "token_ambiguous"
+    message = "Several different tokens were sent: send one, in Authorization, api-key, x-api-key or x-goog-api-key."
+
+
+class TokenMalformed(AuthenticationFailed):
+    """Not one of ours, or a typing error: the checksum says so without a look-up."""
+
+    reason = "token_malformed"
+    message = "This is not a Tollgate token, or it has a typing error: tokens begin with tg_live_ and are copied whole."
+
+
+class TokenUnknown(AuthenticationFailed):
+    """Well formed, but no organization of this installation issued it."""
+
+    reason = "token_unknown"
+    message = "This token is not known here: check that it was issued by this installation."
+
+
+class TokenRevoked(AuthenticationFailed):
+    """Withdrawn by an operator."""
+
+    reason = "token_revoked"
+    message = "This token was revoked: ask the operator of your gateway for a new one."
+
+
+class TokenExpired(AuthenticationFailed):
+    """Past its expiry."""
+
+    reason = "token_expired"
+    message = "This token has expired: ask the operator of your gateway for a new one."
+
+
+class TokenSuspended(AuthenticationFailed):
+    """Its service is disabled or its organization suspended."""
+
+    reason = "token_suspended"
+    message = "The service or organization of this token is disabled: ask the operator of your gateway."
+
+
+class EndpointNotAllowed(GatewayError):
+    """The token's scopes do not hold this endpoint."""
+
+    status, type, code, retryable = 403, "permission_error", "endpoint_not_allowed", False
+
+
+# --- 404 to 431: what is asked ---
+
+
+class UnknownPath(GatewayError):
+    """Under our prefixes, but nothing we serve."""
+
+    status, type, code, retryable = 404, "invalid_request_error", "unknown_url", False
+
+
+class ModelNotFound(GatewayError):
+    """No model of this name for this organization."""
+
+    status, type, code, retryable = 404, "invalid_request_error", "model_not_found", False
+
+
+class MethodNotAllowed(GatewayError):
+    """A known path with another verb. Carries Allow."""
+
+    status, type, code, retryable = 405, "invalid_request_error", "method_not_allowed", False
+
+
+class RequestTimeout(GatewayError):
+    """The client stopped sending in the middle of its body."""
+
+    status, type, code = 408, "timeout_error", "request_timeout"
+    message = "The request body did not arrive in time."
+
+
+class BodyTooLarge(GatewayError):
+    """More bytes than MAX_BODY_BYTES."""
+
+    status, type, code, retryable = 413, "invalid_request_error", "request_too_large", False
+
+
+class UnsupportedEncoding(GatewayError):
+    """A compressed request body."""
+
+    status, type, code, retryable = 415, "invalid_request_error", "unsupported_encoding", False
+    message = "Compressed request bodies are not supported: send the JSON as it is, without Content-Encoding."
+
+
+class HeadersTooLarge(GatewayError):
+    """More header bytes than a request may have."""
+
+    status, type, code, retryable = 431, "invalid_request_error", "headers_too_large", False
+    message = "The request's headers are too large."
+
+
+class ClientClosed(GatewayError):
+    """The client left before the answer was complete. Nobody reads this; the record keeps it."""
+
+    status, type, code, retryable = 499, "client_error", "client_closed", False
+    message = "The client closed the connection."
+
+
+# --- 502: the provider ---
+
+
+class UpstreamError(GatewayError):
+    """The provider did not give an answer that we could pass on."""
+
+    status, type, code = 502, "upstream_error", "upstream_error"
+
+
+class NoCredential(UpstreamError):
+    """The model is known, but there is no usable credential for its provider."""
+
+    code, retryable = "no_credential", False
+
+
+class UpstreamUnreachable(UpstreamError):
+    """No connection could be made: name, address, TLS or refusal."""
+
+    code = "upstream_unavailable"
+    message = "The provider could not be reached."
+
+
+class EgressBlocked(UpstreamError):
+    """The credential's base URL leads to an address that the installation does not allow."""
+
+    code, retryable = "egress_refused", False
+    message = (
+        "The credential's base URL leads to an address that this installation does not call. "
+        "An operator can allow its range with EGRESS_ALLOW."
+    )
+
+
+class UpstreamAuthFailed(UpstreamError):
+    """The provider refuses the credential that we hold, which is the operator's to mend and no fault of the token."""
+
+    code, retryable = "upstream_auth_failed", False
+
+
+class UpstreamDisconnected(UpstreamError):
+    """The provider's answer broke off."""
+
+    code = "upstream_disconnected"
+    message = "The provider's answer broke off before its end."
+
+
+class UpstreamMalformed(UpstreamError):
+    """An answer that is not what was asked for, such as JSON for a stream, or a redirect."""
+
+    code = "upstream_malformed"
+    message = "The provider's answer was not understandable."
+
+
+# --- 503: the gateway itself ---
+
+
+class Unavailable(GatewayError):
+    """The gateway cannot decide right now."""
+
+    status, type, code, retryable = 503, "server_error", "unavailable", True
+
+
+class DirectoryUnavailable(Unavailable):
+    """The token is not known here and the database cannot be asked."""
+
+    code = "directory_unavailable"
+    message = "The gateway cannot check this token right now: try again shortly."
+
+
+class RecordUnavailable(Unavailable):
+    """The request could not be recorded, so it is not made."""
+
+    code = "record_unavailable"
+    message = "The gateway cannot record requests right now, so it makes none: an operator must free its spool."
+
+
+class ShuttingDown(Unavailable):
+    """The process ends, and this answer with it."""
+
+    code = "server_shutdown"
+    message = "The gateway is restarting: try again."
+
+
+# --- 504: time ---
+
+
+class UpstreamTimeout(GatewayError):
+    """The provider took longer than allowed."""
+
+    status, type, code = 504, "timeout_error", "upstream_timeout"
+
+
+class ConnectTimeout(UpstreamTimeout):
+    """No connection within the connect timeout."""
+
+    code = "upstream_connect_timeout"
+    message = "No connection to the provider could be made in time."
+
+
+class FirstByteTimeout(UpstreamTimeout):
+    """No first byte within the first byte timeout."""
+
+    code = "upstream_first_byte_timeout"
+    message = "The provider did not begin to answer in time."
+
+
+class IdleTimeout(UpstreamTimeout):
+    """Silence for longer than the idle timeout."""
+
+    code = "upstream_idle_timeout"
+    message = "The provider fell silent in the middle of its answer."
+
+
+class TotalTimeout(UpstreamTimeout):
+    """The whole answer took longer than the total timeout."""
+
+    code = "upstream_total_timeout"
+    message = "The provider's answer took longer than allowed."

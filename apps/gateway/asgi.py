@@ -1,0 +1,163 @@
+"""The data plane as a raw ASGI application: its life, and which of its pages a request is for."""
+
+import asyncio
+import hmac
+
+import orjson
+
+from apps.audit.flusher import Flusher
+from apps.audit.delivery import database
+from apps.audit.spool import Spool
+from apps.core.logs import get_logger
+from apps.gateway import metrics
+from apps.gateway.config import GatewayConfig
+from apps.gateway.directory.directory import Directory
+from apps.gateway.exchange import Exchange, Message, Receive, Send
+from apps.gateway.pipeline import handle
+from apps.gateway.surfaces import is_data_plane
+from apps.gateway.upstream import UpstreamPool
+from apps.providers.egress import Egress
+
+log = get_logger(__name__)
+
+OPERATIONS = frozenset({"/healthz", "/readyz", "/metrics"})
+_FLUSH_ON_EXIT = 5.0  # seconds; what remains is adopted by the next process
+
+
+class Gateway:
+    """The application. `startup` and `shutdown` are called by the server's lifespan (config.asgi)."""
+
+    def __init__(self, config: GatewayConfig) -> None:
+        self._config = config
+        self._directory = Directory(config)
+        self._pool = UpstreamPool(Egress(config.egress_allow))
+        self._spool: Spool | None = None
+        self._flusher: Flusher | None = None
+        self._flushing: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    async def startup(self) -> None:
+        """Open what the data plane needs. Does not wait for the database: /readyz says when it is there."""
+        config = self._config
+        self._spool = Spool(config.spool_dir, max_bytes=config.spool_max_bytes)
+        self._flusher = Flusher(self._spool, database(config.database_url))
+        self._flushing = asyncio.create_task(self._flusher.run(), name="record-flusher")
+        await self._pool.start()
+        await self._directory.start()
+        log.info("gateway_started", spool=str(config.spool_dir))
+
+    async def shutdown(self) -> None:
+        """After the last answer: deliver what is recorded, then close everything."""
+        self._stopping = True
+        if self._flusher is not None:
+            left = await self._flusher.drain(_FLUSH_ON_EXIT)
+            if left:
+                log.warning("records_left_in_spool", records=left)
+        if self._flushing is not None:
+            self._flushing.cancel()
+            await asyncio.gather(self._flushing, return_exceptions=True)
+        await self._directory.stop()
+        await self._pool.stop()
+        if self._spool is not None:
+            self._spool.close()
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request of the data plane."""
+        path = scope["path"]
+        if path in OPERATIONS:
+            await self._operate(path, scope, send)
+            return
+        spool = self._spool
+        if spool is None:
+            raise RuntimeError("the gateway has not been started: its server must run the lifespan protocol")
+        metrics.in_flight.inc()
+        try:
+            exchange = Exchange(scope, receive, send, self._config, spool)
+            await handle(exchange, self._directory, self._pool, records_are_possible=self._can_record())
+        finally:
+            metrics.in_flight.dec()
+
+    @staticmethod
+    def serves(path: str) -> bool:
+        """Whether a path belongs to the data plane."""
+        return path in OPERATIONS or is_data_plane(path)
+
+    def _can_record(self) -> bool:
+        spool = self._spool
+        return spool is not None and spool.pending_bytes < self._config.spool_max_bytes - _ROOM
+
+    async def _operate(self, path: str, scope: Message, send: Send) -> None:
+        if scope["method"] not in ("GET", "HEAD"):
+            await _send(send, 405, b'{"error":"use GET"}', (b"allow", b"GET, HEAD"))
+        elif path == "/healthz":
+            await _send(send, 200, b'{"status":"alive"}')
+        elif path == "/readyz":
+            problems, usable = self._problems()
+            body = orjson.dumps(
+                {"status": "ready" if not problems else "degraded" if usable else "not ready", "problems": problems}
+            )
+            await _send(send, 200 if usable else 503, body)
+        elif not self._may_read_metrics(scope):
+            await _send(
+                send, 401, b'{"error":"send METRICS_TOKEN as a bearer token"}', (b"www-authenticate", b"Bearer")
+            )
+        else:
+            self._measure()
+            # Collected off the loop: with several workers it reads a file of each.
+            body, content_type = await asyncio.to_thread(metrics.exposition)
+            await _send(send, 200, body, content_type=content_type.encode())
+
+    def _problems(self) -> tuple[list[str], bool]:
+        """What is wrong, each in a sentence, and whether calls can be answered all the same."""
+        problems = []
+        usable = True
+        if self._stopping:
+            problems.append("shutting down")
+            usable = False
+        if not self._directory.is_connected:
+            usable = usable and self._directory.is_usable
+            problems.append(
+                "PostgreSQL cannot be reached (DATABASE_URL); "
+                + ("known tokens still work" if self._directory.is_usable else "no token can be checked")
+            )
+        if not self._can_record():
+            usable = False
+            problems.append("the record spool is full (SPOOL_DIR, SPOOL_MAX_BYTES)")
+        elif self._spool is not None and self._spool.nearly_full:
+            problems.append("the record spool is nearly full (SPOOL_DIR, SPOOL_MAX_BYTES)")
+        return problems, usable
+
+    def _may_read_metrics(self, scope: Message) -> bool:
+        token = self._config.metrics_token
+        if not token:
+            return True
+        sent: bytes = dict(scope["headers"]).get(b"authorization", b"")
+        return hmac.compare_digest(sent, b"Bearer " + token.encode())
+
+    def _measure(self) -> None:
+        """Bring the gauges up to date."""
+        metrics.directory_connected.set(int(self._directory.is_connected))
+        metrics.directory_tokens.set(self._directory.size)
+        if self._spool is not None and self._flusher is not None:
+            metrics.spool_records.set(self._spool.pending_records)
+            metrics.spool_bytes.set(self._spool.pending_bytes)
+            metrics.spool_lag.set(self._flusher.lag_seconds)
+            metrics.records_flushed.set(self._flusher.flushed_total)
+            metrics.records_rejected.set(self._flusher.rejected_total)
+
+
+_ROOM = 1024 * 1024  # kept free for the records of calls that are under way
+
+
+async def _send(
+    send: Send, status: int, body: bytes, *headers: tuple[bytes, bytes], content_type: bytes = b"application/json"
+) -> None:
+    length = (b"content-length", str(len(body)).encode())
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [(b"content-type", content_type), length, *headers],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,1 @@
+"""What the hot path knows: tokens and routes, kept in memory, refreshed when the database says so."""

@@ -1,0 +1,227 @@
+"""The directory: look-ups in memory, one load per miss, forgetting on change, and a bounded life without the database."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from apps.core.errors import DirectoryUnavailable
+from apps.core.logs import get_logger
+from apps.gateway.config import GatewayConfig
+from apps.gateway.directory.changes import Change, ChangeFollower
+from apps.gateway.directory.queries import load_models, load_token
+from apps.gateway.directory.views import Models, TokenView
+
+log = get_logger(__name__)
+
+_TOKENS_MAX = 100_000
+_ORGANIZATIONS_MAX = 1_000
+_UNKNOWN_MAX = 10_000
+_UNKNOWN_SECONDS = (
+    5.0  # how long an unknown token stays unknown without being asked for again; a new token ends it at once
+)
+_LOAD_SECONDS = 3.0
+_LOAD_TRIES = 3
+
+
+class Directory:
+    """Tokens by digest and models by organization. Look-ups are synchronous where the answer is in memory."""
+
+    def __init__(self, config: GatewayConfig) -> None:
+        self._config = config
+        self._tokens: dict[bytes, TokenView] = {}
+        self._unknown: dict[bytes, float] = {}  # digest → monotonic seconds until which it stays unknown
+        self._models: dict[UUID, Models] = {}
+        self._loading: dict[Hashable, asyncio.Future[Any]] = {}
+        self._generation = 0  # moves with every change; a load that a change overtook is not kept
+        self._away_since: float | None = time.monotonic()  # None: the database is followed
+        self._ever_connected = False
+        self._pool = AsyncConnectionPool[AsyncConnection[Any]](
+            config.database_url,
+            min_size=1,
+            max_size=4,
+            timeout=_LOAD_SECONDS,
+            open=False,
+            kwargs={"autocommit": True, "connect_timeout": 3, "application_name": "tollgate-directory"},
+        )
+        self._follower = ChangeFollower(
+            self._dial,
+            connected=self._on_connected,
+            lost=self._on_lost,
+            changed=self._on_changes,
+            too_many=self._forget_all,
+        )
+        self._task: asyncio.Task[None] | None = None
+
+    # --- Life ---
+
+    async def start(self) -> None:
+        """Begin to follow the database. Does not wait for it: until it answers, requests get 503."""
+        await self._pool.open(wait=False)
+        self._task = asyncio.create_task(self._follower.run(), name="directory-follower")
+
+    async def stop(self) -> None:
+        """Stop following and close the connections."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._pool.close(timeout=1)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the database is followed right now."""
+        return self._away_since is None
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether what is in memory may be relied on: the database is followed, or was until not long ago."""
+        away = self._away_since
+        return away is None or (self._ever_connected and time.monotonic() - away < self._config.stale_limit)
+
+    @property
+    def size(self) -> int:
+        """How many tokens are in memory."""
+        return len(self._tokens)
+
+    # --- Look-ups ---
+
+    def known_token(self, digest: bytes) -> TokenView | None:
+        """The token, if it is in memory and may be relied on; None says nothing."""
+        if self._away_since is not None and not self.is_usable:
+            return None
+        return self._tokens.get(digest)
+
+    async def token(self, digest: bytes) -> TokenView | None:
+        """The token of this digest; None if nobody issued it. Raises DirectoryUnavailable if that cannot be found out."""
+        if (view := self.known_token(digest)) is not None:
+            return view
+        if self._unknown.get(digest, 0.0) > time.monotonic() and self.is_connected:
+            return None
+        view = await self._load(digest, lambda connection: load_token(connection, digest), self._keep_token)
+        return view
+
+    def known_models(self, organization_id: UUID) -> Models | None:
+        """What the organization may ask for, if it is in memory."""
+        if self._away_since is not None and not self.is_usable:
+            return None
+        return self._models.get(organization_id)
+
+    async def models(self, organization_id: UUID) -> Models:
+        """What the organization may ask for, by name. Raises DirectoryUnavailable."""
+        known = self.known_models(organization_id)
+        if known is not None:
+            return known
+        config = self._config
+        found: Models = await self._load(
+            organization_id,
+            lambda connection: load_models(connection, organization_id, config.keyring, config.timeouts),
+            self._keep_models,
+        )
+        return found
+
+    # --- Loading ---
+
+    async def _load(
+        self,
+        key: Hashable,
+        query: Callable[[AsyncConnection[Any]], Awaitable[Any]],
+        keep: Callable[[Any, Any], None],
+    ) -> Any:
+        """One load per key at a time, shared by all who wait; a caller that leaves does not end it for the others."""
+        if self._away_since is not None:
+            raise DirectoryUnavailable
+        task = self._loading.get(key)
+        if task is None:
+            task = asyncio.ensure_future(self._query(key, query, keep))
+            self._loading[key] = task
+            task.add_done_callback(lambda _: self._loading.pop(key, None))
+        return await asyncio.shield(task)
+
+    async def _query(
+        self,
+        key: Hashable,
+        query: Callable[[AsyncConnection[Any]], Awaitable[Any]],
+        keep: Callable[[Any, Any], None],
+    ) -> Any:
+        try:
+            async with asyncio.timeout(_LOAD_SECONDS):
+                for _ in range(_LOAD_TRIES):
+                    generation = self._generation
+                    async with self._pool.connection() as connection:
+                        found = await query(connection)
+                    if generation == self._generation:
+                        keep(key, found)
+                        break
+                return found  # true when it was read, kept only if nothing has changed since
+        except (psycopg.Error, PoolTimeout, OSError, TimeoutError) as exc:
+            log.warning("directory_load_failed", why=str(exc).strip() or type(exc).__name__)
+            raise DirectoryUnavailable from exc
+
+    def _keep_token(self, digest: Any, view: TokenView | None) -> None:
+        if view is not None:
+            _make_room(self._tokens, _TOKENS_MAX)
+            self._tokens[digest] = view
+        else:
+            _make_room(self._unknown, _UNKNOWN_MAX)
+            self._unknown[digest] = time.monotonic() + _UNKNOWN_SECONDS
+
+    def _keep_models(self, organization_id: Any, models: Models) -> None:
+        _make_room(self._models, _ORGANIZATIONS_MAX)
+        self._models[organization_id] = models
+
+    # --- What the follower says ---
+
+    async def _dial(self) -> AsyncConnection[Any]:
+        return await AsyncConnection.connect(
+            self._config.database_url, autocommit=True, connect_timeout=3, application_name="tollgate-changes"
+        )
+
+    def _on_connected(self) -> None:
+        self._forget_all()  # changes may have been missed
+        self._away_since = None
+        self._ever_connected = True
+
+    def _on_lost(self) -> None:
+        if self._away_since is None:
+            self._away_since = time.monotonic()
+
+    def _forget_all(self) -> None:
+        self._generation += 1
+        self._tokens.clear()
+        self._unknown.clear()
+        self._models.clear()
+
+    def _on_changes(self, changes: list[Change]) -> None:
+        self._generation += 1
+        for change in changes:
+            if change.row_id is None:
+                self._forget_all()
+                return
+            match change.kind:
+                case "services_token":
+                    self._unknown.clear()
+                    self._forget_tokens(lambda view, row=change.row_id: view.id == row)
+                case "services_service":
+                    self._forget_tokens(lambda view, row=change.row_id: view.service_id == row)
+                case "orgs_organization":
+                    self._forget_tokens(lambda view, row=change.row_id: view.organization_id == row)
+                    self._models.pop(change.row_id, None)
+                case "providers_credential" | "providers_providermodel" if change.organization_id is not None:
+                    self._models.pop(change.organization_id, None)
+                case _:
+                    self._models.clear()
+
+    def _forget_tokens(self, concerns: Callable[[TokenView], bool]) -> None:
+        for digest in [digest for digest, view in self._tokens.items() if concerns(view)]:
+            del self._tokens[digest]
+
+
+def _make_room(cache: dict[Any, Any], limit: int) -> None:
+    """Forget the oldest entry of a full cache."""
+    if len(cache) >= limit:
+        del cache[next(iter(cache))]

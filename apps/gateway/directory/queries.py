@@ -1,0 +1,126 @@
+"""What the directory asks the database, and how rows become views. Run as the database's owner, outside any tenant's session."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+from psycopg import AsyncConnection
+from psycopg.rows import dict_row
+
+from apps.core.logs import get_logger
+from apps.core.sealing import Keyring, Place, SealingError
+from apps.gateway.config import Timeouts
+from apps.gateway.directory.upstreams import headers_for, urls_for
+from apps.gateway.directory.views import CredentialView, Models, ModelView, Route, TokenView
+
+log = get_logger(__name__)
+
+_TOKEN = """
+SELECT t.id, t.service_id, t.organization_id, t.scopes, t.expires_at, t.revoked_at IS NOT NULL AS revoked,
+       s.disabled_at IS NOT NULL OR o.suspended_at IS NOT NULL AS suspended
+FROM services_token t JOIN services_service s ON s.id = t.service_id JOIN orgs_organization o ON o.id = t.organization_id
+WHERE t.digest = %s
+"""
+
+# An organization's own come before the installation's, then by priority; the id settles ties the same way everywhere.
+_CREDENTIALS = """
+SELECT id, organization_id, provider, label, base_url, api_version, sealed_secret,
+       connect_timeout, first_byte_timeout, idle_timeout, total_timeout
+FROM providers_credential WHERE enabled AND (organization_id = %s OR organization_id IS NULL)
+ORDER BY organization_id IS NULL, priority, id
+"""
+
+_MODELS = """
+SELECT name, provider, upstream_name, credential_id, created_at
+FROM providers_providermodel WHERE enabled AND (organization_id = %s OR organization_id IS NULL)
+ORDER BY organization_id IS NULL, id
+"""
+
+
+async def load_token(connection: AsyncConnection[Any], digest: bytes) -> TokenView | None:
+    """The token of this digest, whatever its state; None if nobody issued it."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_TOKEN, (digest,))
+        row = await cursor.fetchone()
+    if row is None:
+        return None
+    return TokenView(
+        id=row["id"],
+        token=row["id"].hex,
+        service_id=row["service_id"],
+        service=row["service_id"].hex,
+        organization_id=row["organization_id"],
+        organization=row["organization_id"].hex,
+        scopes=frozenset(row["scopes"]),
+        expires_at=row["expires_at"].timestamp() if row["expires_at"] else float("inf"),
+        revoked=row["revoked"],
+        suspended=row["suspended"],
+    )
+
+
+async def load_models(
+    connection: AsyncConnection[Any], organization_id: UUID, keyring: Keyring, defaults: Timeouts
+) -> Models:
+    """Everything this organization may ask for, by name."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_CREDENTIALS, (organization_id,))
+        credential_rows = await cursor.fetchall()
+        await cursor.execute(_MODELS, (organization_id,))
+        model_rows = await cursor.fetchall()
+    opened = [(row, view) for row in credential_rows if (view := _credential(row, keyring, defaults)) is not None]
+    models: dict[str, ModelView] = {}
+    for row in model_rows:
+        upstream = row["upstream_name"] or row["name"]
+        routes = tuple(
+            Route(view, upstream, urls_for(view.provider, view.base_url, facts["api_version"], upstream))
+            for facts, view in opened
+            if view.provider == row["provider"] and row["credential_id"] in (None, facts["id"])
+        )
+        model = ModelView(row["name"], row["provider"], _unix(row["created_at"]), row["provider"], routes)
+        known = models.get(model.name)
+        models[model.name] = model if known is None else _merged(known, model)
+    return models
+
+
+def _merged(known: ModelView, more: ModelView) -> ModelView:
+    """One model under one name, though several rows offer it: the first row's routes come first, a credential counts once."""
+    if not known.routes:
+        return more
+    seen = {route.credential.id for route in known.routes}
+    added = tuple(route for route in more.routes if route.credential.id not in seen)
+    return replace(known, routes=known.routes + added)
+
+
+def _credential(row: dict[str, Any], keyring: Keyring, defaults: Timeouts) -> CredentialView | None:
+    """The credential with its secret opened; None, and an error in the log, if that cannot be done."""
+    secret = ""
+    if row["sealed_secret"] is not None:
+        place = Place("providers_credential", row["id"], "sealed_secret", row["organization_id"])
+        try:
+            secret = keyring.open(bytes(row["sealed_secret"]), place)
+        except SealingError as exc:
+            log.error("credential_unopened", credential=str(row["id"]), label=row["label"], why=str(exc))
+            return None
+    timeouts = Timeouts(
+        connect=row["connect_timeout"] or defaults.connect,
+        first_byte=row["first_byte_timeout"] or defaults.first_byte,
+        idle=row["idle_timeout"] or defaults.idle,
+        total=row["total_timeout"] or defaults.total,
+    )
+    return CredentialView(
+        id=row["id"].hex,
+        provider=row["provider"],
+        label=row["label"],
+        base_url=row["base_url"],
+        headers=headers_for(row["provider"], secret),
+        timeouts=timeouts,
+        # Only connecting is left to aiohttp; the rest is one timer of ours (apps.gateway.watch).
+        client_timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=timeouts.connect, sock_read=None),
+        encrypted=row["base_url"].startswith("https:"),
+    )
+
+
+def _unix(at: datetime) -> int:
+    return int(at.timestamp())

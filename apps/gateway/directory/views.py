@@ -1,0 +1,64 @@
+"""What the directory holds: small, immutable, ready to use. No ORM rows on the request path."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from apps.gateway.config import Timeouts
+
+
+@dataclass(frozen=True, slots=True)
+class TokenView:
+    """A token that exists, with all that decides whether it opens. Ids are kept as the text that records carry."""
+
+    id: UUID
+    token: str
+    service_id: UUID
+    service: str
+    organization_id: UUID
+    organization: str
+    scopes: frozenset[str]  # empty: all
+    expires_at: float  # Unix seconds; infinity: never
+    revoked: bool
+    suspended: bool  # its service is disabled or its organization suspended
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialView:
+    """A provider account, opened and ready to be called."""
+
+    id: str
+    provider: str
+    label: str
+    base_url: str
+    headers: CIMultiDict[str]  # all that every call to it carries; never changed, copied where a call adds to it
+    timeouts: Timeouts
+    client_timeout: aiohttp.ClientTimeout
+    encrypted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One way to answer for a model: which credential, under which name, at which URL by endpoint."""
+
+    credential: CredentialView
+    upstream_model: str
+    urls: Mapping[str, URL]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelView:
+    """A model that an organization may ask for, with its routes in the order they are tried. None: no usable credential."""
+
+    name: str
+    provider: str
+    created: int  # Unix seconds
+    owned_by: str
+    routes: tuple[Route, ...]
+
+
+Models = Mapping[str, ModelView]

@@ -1,0 +1,412 @@
+"""Calling upstream for an admitted call, relaying what it says, and settling: whoever ends it, it ends once.
+
+From `dispatch` on, this module owns the hold and the record. Buffered answers of a usual size are read whole, so that a failure
+still gets a status of its own; streams and larger answers are relayed as they come, with an error event (or a broken connection)
+for a failure after their first byte.
+"""
+
+import asyncio
+import re
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+import msgspec
+import orjson
+from multidict import CIMultiDict
+
+from apps.audit.record import clean_text
+from apps.core.errors import (
+    ClientClosed,
+    GatewayError,
+    UpstreamAuthFailed,
+    UpstreamDisconnected,
+    UpstreamMalformed,
+    UpstreamTimeout,
+)
+from apps.gateway.directory.views import Route
+from apps.gateway.exchange import Attempt, Exchange, Headers
+from apps.gateway.stages import Call, Hold
+from apps.gateway.streams import StreamMeter
+from apps.gateway.upstream import UpstreamPool, translate
+from apps.gateway.watch import Watch
+from apps.providers.dialects import openai
+from apps.providers.usage import Usage, openai_usage
+
+# What goes on to the provider of a client's headers, and back to the client of a provider's. Anything else stays here: credentials,
+# cookies, hop-by-hop headers, the provider's limits and organization.
+_TO_UPSTREAM = {
+    b"openai-beta": "OpenAI-Beta",
+    b"idempotency-key": "Idempotency-Key",
+    b"x-client-request-id": "x-client-request-id",
+    b"traceparent": "traceparent",
+    b"tracestate": "tracestate",
+}
+_TO_CLIENT = frozenset(
+    {
+        b"content-type",
+        b"content-language",
+        b"content-disposition",
+        b"openai-processing-ms",
+        b"openai-version",
+        b"retry-after",
+        b"retry-after-ms",
+        b"x-should-retry",
+    }
+)
+_UPSTREAM_REQUEST_ID = (b"x-request-id", b"request-id", b"apim-request-id")
+_STREAM_HEADERS: Headers = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+
+# An answer up to this size is read whole before its first byte leaves. Larger ones are relayed as they come.
+_WHOLE = 1024 * 1024
+# How much of a larger answer is kept to find its usage in, at most.
+_READ_FOR_USAGE = 32 * 1024 * 1024
+# How long after the terminal event we wait for the connection to end properly, so that it can be used again.
+_AFTER_END = 0.25
+_ZLIB = frozenset({b"gzip", b"x-gzip", b"deflate"})
+
+
+class _Answer(msgspec.Struct):
+    """What we read of a buffered answer."""
+
+    usage: Any = None
+    model: Any = None
+
+
+_decode_answer = msgspec.json.Decoder(_Answer).decode
+
+
+async def dispatch(exchange: Exchange, call: Call, hold: Hold, pool: UpstreamPool) -> None:
+    """Answer the call from its first route. Raises GatewayError while nothing has been sent; records and settles always."""
+    watch = Watch(exchange.receive)
+    attempt = Attempt(call.model.routes[0])
+    exchange.attempts.append(attempt)
+    response: aiohttp.ClientResponse | None = None
+    try:
+        watch.begin(attempt.route.credential.timeouts)
+        response = await _send(exchange, call, attempt.route, pool)
+        attempt.status = response.status
+        await _relay(exchange, call, attempt, response, watch)
+    except asyncio.CancelledError:
+        error = watch.why()
+        _end_badly(exchange, call, attempt, error)
+        raise error from None
+    except GatewayError as error:
+        _end_badly(exchange, call, attempt, error)
+        raise
+    finally:
+        watch.close()
+        if response is not None:
+            # Closed, not given back, unless it was read to its end: then it is back in the pool already.
+            response.close()
+        hold.settle(exchange.usage)
+
+
+def _end_badly(exchange: Exchange, call: Call, attempt: Attempt, error: GatewayError) -> None:
+    """Note what is known of a call that ended before its answer did."""
+    attempt.end()
+    attempt.error = attempt.error or error.code
+    if exchange.usage.input is None and isinstance(error, ClientClosed | UpstreamTimeout | UpstreamDisconnected):
+        exchange.usage = Usage(input=estimated_input(call.body), output=exchange.usage.output or 0, estimated=True)
+
+
+async def _send(exchange: Exchange, call: Call, route: Route, pool: UpstreamPool) -> aiohttp.ClientResponse:
+    credential = route.credential
+    headers = credential.headers
+    extra = [(name, exchange.headers[key]) for key, name in _TO_UPSTREAM.items() if key in exchange.headers]
+    if extra:
+        headers = CIMultiDict(headers)
+        for name, value in extra:
+            headers[name] = value.decode("latin-1")
+    return await pool.post(
+        route.urls[call.target.endpoint.name],
+        headers=headers,
+        body=upstream_body(call, route, stream=exchange.stream),
+        timeout=credential.client_timeout,
+        encrypted=credential.encrypted,
+    )
+
+
+def upstream_body(call: Call, route: Route, *, stream: bool) -> bytes:
+    """The client's bytes, but for the model's name where the route has another and the usage that we ask for on streams."""
+    body, head = call.body, call.head
+    if head.model != route.upstream_model:
+        body = openai.rewrite(body, {"model": orjson.dumps(route.upstream_model)})
+    if stream and call.target.endpoint.usage_on_request and not openai.asks_for_usage(head):
+        body = openai.asking_for_usage(body, head)
+    return body
+
+
+async def _relay(
+    exchange: Exchange, call: Call, attempt: Attempt, response: aiohttp.ClientResponse, watch: Watch
+) -> None:
+    headers, content_type, encoding = _answer_headers(exchange, attempt, response)
+    chunks = _Chunks(response, watch, encoding)
+    status = response.status
+    if status >= 300:
+        await _relay_error(exchange, attempt, headers, chunks, content_type)
+    elif exchange.stream:
+        if content_type.startswith(b"application/json"):
+            raise UpstreamMalformed("The provider answered a stream with a plain JSON body.")
+        await _relay_stream(exchange, call, headers, chunks, watch)
+    else:
+        await _relay_whole(exchange, call, headers, chunks, watch)
+
+
+def _answer_headers(
+    exchange: Exchange, attempt: Attempt, response: aiohttp.ClientResponse
+) -> tuple[Headers, bytes, bytes]:
+    """The answer's headers for the client, its content type, and its content encoding."""
+    headers: Headers = exchange.id_headers.copy()
+    content_type = encoding = b""
+    for raw_name, value in response.raw_headers:
+        name = raw_name.lower()
+        if name in _TO_CLIENT:
+            headers.append((name, value))
+            if name == b"content-type":
+                content_type = value.lower()
+        elif name in _UPSTREAM_REQUEST_ID and not attempt.request_id:
+            attempt.request_id = clean_text(value.decode("latin-1"), 200)
+            headers.append((b"x-tollgate-upstream-request-id", attempt.request_id.encode("latin-1", "ignore")))
+        elif name == b"content-encoding":
+            encoding = value.lower()
+    return headers, content_type, encoding
+
+
+class _Chunks:
+    """What upstream sends, piece by piece as it comes. We ask for no compression; where it comes all the same, it ends here."""
+
+    __slots__ = ("_content", "_packed", "_unpack", "_watch")
+
+    def __init__(self, response: aiohttp.ClientResponse, watch: Watch, encoding: bytes) -> None:
+        """Raises UpstreamMalformed for an encoding that we cannot undo."""
+        self._content = response.content
+        self._watch = watch
+        self._packed = b""
+        self._unpack = zlib.decompressobj(wbits=47) if encoding in _ZLIB else None  # gzip and zlib alike
+        if self._unpack is None and encoding not in (b"", b"identity"):
+            what = encoding.decode("latin-1")
+            raise UpstreamMalformed(f"The provider answered in an encoding that was not asked for ({what}).")
+
+    async def next(self) -> bytes:
+        """The next piece; empty at the end. Raises GatewayError when the answer breaks off."""
+        try:
+            if self._unpack is None:
+                chunk = await self._content.readany()
+                self._watch.heard()
+                return chunk
+            while True:
+                if not self._packed:
+                    self._packed = await self._content.readany()
+                    self._watch.heard()
+                    if not self._packed:
+                        return b""
+                # In bounded pieces: a small body may unpack to a very large one.
+                out = self._unpack.decompress(self._packed, 256 * 1024)
+                self._packed = self._unpack.unconsumed_tail
+                if out:
+                    return out
+        except zlib.error as exc:
+            raise UpstreamMalformed from exc
+        except (aiohttp.ClientError, OSError, TimeoutError) as exc:
+            raise translate(exc) from exc
+
+
+# --- Whole answers ---
+
+
+async def _relay_whole(exchange: Exchange, call: Call, headers: Headers, chunks: _Chunks, watch: Watch) -> None:
+    """A buffered answer: read to its end, its usage taken, recorded, sent. One larger than _WHOLE is relayed as it comes."""
+    parts: list[bytes] = []
+    size = 0
+    while chunk := await chunks.next():
+        parts.append(chunk)
+        size += len(chunk)
+        if size > _WHOLE:
+            await _relay_large(exchange, call, headers, parts, chunks, watch)
+            return
+    body = parts[0] if len(parts) == 1 else b"".join(parts)
+    watch.close()
+    _learn(exchange, call, body)
+    exchange.count_out(size)
+    headers.append((b"content-length", str(size).encode()))
+    exchange.record(200)
+    await exchange.answer(200, headers, body)
+
+
+async def _relay_large(
+    exchange: Exchange,
+    call: Call,
+    headers: Headers,
+    parts: list[bytes],
+    chunks: _Chunks,
+    watch: Watch,
+) -> None:
+    """The rest of a large answer. The last piece is held back until the record is written."""
+    await _send_head(exchange, 200, headers)
+    kept = bytearray()
+    held = b"".join(parts)
+    parts.clear()
+    while chunk := await chunks.next():
+        if len(kept) <= _READ_FOR_USAGE:
+            kept += held
+        await _send_chunk(exchange, held, watch)
+        held = chunk
+    kept += held
+    watch.close()
+    if len(kept) <= _READ_FOR_USAGE:
+        _learn(exchange, call, bytes(kept))
+    else:
+        exchange.usage = Usage(input=estimated_input(call.body), estimated=True)
+    exchange.count_out(len(held))
+    exchange.record(200)
+    await exchange.send({"type": "http.response.body", "body": held, "more_body": False})
+
+
+def _learn(exchange: Exchange, call: Call, body: bytes) -> None:
+    """Usage and model of a buffered answer; an estimate where it tells none."""
+    try:
+        answer = _decode_answer(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        answer = _Answer()
+    usage = openai_usage(answer.usage) if isinstance(answer.usage, dict) else None
+    exchange.usage = usage or Usage(input=estimated_input(call.body), output=len(body) // 4, estimated=True)
+    if isinstance(answer.model, str):
+        exchange.model_served = answer.model
+
+
+# --- Errors of the provider ---
+
+
+async def _relay_error(
+    exchange: Exchange, attempt: Attempt, headers: Headers, chunks: _Chunks, content_type: bytes
+) -> None:
+    """The provider's own refusal, status and body as they are, but where it is ours to mend."""
+    status = attempt.status or 502
+    body = bytearray()
+    while chunk := await chunks.next():
+        body += chunk
+        if len(body) > _WHOLE:
+            break
+    code = _error_code(bytes(body)) or f"upstream_{status}"
+    attempt.error = clean_text(code, 64)
+    if status in (401, 402, 403):
+        label = attempt.route.credential.label
+        raise UpstreamAuthFailed(
+            f"The provider refuses this gateway's credential '{label}' with status {status}: an operator must mend it."
+        )
+    if status < 400 or len(body) > _WHOLE:
+        raise UpstreamMalformed(
+            "The provider answered with a redirect, which is never followed: an operator must correct the base URL."
+            if status < 400
+            else None
+        )
+    if content_type.startswith(b"text/html"):
+        raise UpstreamMalformed(f"The provider, or a proxy before it, answered with status {status} and a page.")
+    exchange.count_out(len(body))
+    headers.append((b"content-length", str(len(body)).encode()))
+    exchange.record(status, upstream_code=attempt.error)
+    await exchange.answer(status, headers, bytes(body))
+
+
+def _error_code(body: bytes) -> str:
+    try:
+        error = orjson.loads(body).get("error")
+    except (orjson.JSONDecodeError, AttributeError):
+        return ""
+    if not isinstance(error, Mapping):
+        return ""
+    return next((value for name in ("code", "type") if isinstance(value := error.get(name), str)), "")
+
+
+# --- Streams ---
+
+
+async def _relay_stream(exchange: Exchange, call: Call, headers: Headers, chunks: _Chunks, watch: Watch) -> None:
+    """A stream, chunk by chunk. The record is written before the chunk leaves that completes the answer."""
+    endpoint = call.target.endpoint
+    meter = endpoint.meter(hide_usage=endpoint.usage_on_request and not openai.asks_for_usage(call.head))
+    begun = False
+    try:
+        while chunk := await chunks.next():
+            out = meter.feed(chunk)
+            if not begun:
+                watch.first_heard()
+            if meter.complete:
+                await _finish_stream(exchange, call, meter, headers, out, begun=begun)
+                watch.close()
+                await _read_to_end(chunks)
+                return
+            if not begun:
+                begun = True
+                await _send_head(exchange, 200, [*headers, *_STREAM_HEADERS])
+            if out:
+                await _send_chunk(exchange, out, watch)
+        out = meter.finish()
+        if not meter.complete:
+            raise UpstreamDisconnected
+        await _finish_stream(exchange, call, meter, headers, out, begun=begun)
+    except (GatewayError, asyncio.CancelledError):
+        _take_usage(exchange, call, meter)
+        exchange.events, exchange.is_inside_event = meter.events, meter.is_inside_event
+        raise
+
+
+async def _finish_stream(
+    exchange: Exchange, call: Call, meter: StreamMeter, headers: Headers, out: bytes, *, begun: bool
+) -> None:
+    _take_usage(exchange, call, meter)
+    exchange.count_out(len(out))
+    for attempt in exchange.attempts:
+        attempt.end()
+    exchange.record(200)
+    if not begun:
+        await _send_head(exchange, 200, [*headers, *_STREAM_HEADERS])
+    await exchange.send({"type": "http.response.body", "body": out, "more_body": False})
+
+
+async def _read_to_end(chunks: _Chunks) -> None:
+    """Let the connection end properly, which usually it has, so that the next call can use it; the answer is out already."""
+    try:
+        async with asyncio.timeout(_AFTER_END):
+            while await chunks.next():
+                pass
+    except (GatewayError, TimeoutError):
+        pass
+
+
+def _take_usage(exchange: Exchange, call: Call, meter: StreamMeter) -> None:
+    exchange.model_served = meter.model or exchange.model_served
+    exchange.usage = meter.usage or Usage(
+        input=estimated_input(call.body), output=meter.estimated_output(), estimated=True
+    )
+
+
+# --- Sending ---
+
+
+async def _send_head(exchange: Exchange, status: int, headers: Headers) -> None:
+    exchange.sent_head = True
+    await exchange.send({"type": "http.response.start", "status": status, "headers": headers})
+
+
+async def _send_chunk(exchange: Exchange, chunk: bytes, watch: Watch) -> None:
+    """Waits while the client does not read: then nothing more is read from upstream either."""
+    exchange.count_out(len(chunk))
+    watch.waiting_for_client()
+    await exchange.send({"type": "http.response.body", "body": chunk, "more_body": True})
+    watch.heard()
+
+
+# --- Estimates ---
+
+_DATA_URL = re.compile(rb"data:[\w/+.-]*;base64,[A-Za-z0-9+/=]*")
+_DATA_URL_TOKENS = 1_000  # an inlined image or file, whatever its bytes
+
+
+def estimated_input(body: bytes) -> int:
+    """Input tokens of a request whose provider never said: four bytes a token, and a round figure for each inlined file."""
+    text = _DATA_URL.sub(b"", body)
+    files = len(_DATA_URL.findall(body)) if len(text) != len(body) else 0
+    return (len(text) + 3) // 4 + files * _DATA_URL_TOKENS

@@ -1,0 +1,221 @@
+"""One request on its way through the gateway: what was asked, what was found out, what was sent; and its record, written once."""
+
+import os
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from apps.audit.record import clean_text
+from apps.audit.spool import Spool, SpoolFull
+from apps.core.clients import client_address
+from apps.core.errors import GatewayError
+from apps.core.logs import get_logger
+from apps.gateway import metrics
+from apps.gateway.config import GatewayConfig
+from apps.gateway.directory.views import Route, TokenView
+from apps.gateway.surfaces import UNKNOWN, Endpoint
+from apps.providers.usage import Usage
+
+log = get_logger(__name__)
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+_NOTHING_USED = Usage()
+_ID_MASK = ~((0xF000 << 64) | (0xC000 << 48)) & ((1 << 128) - 1)
+_ID_VERSION = (0x7000 << 64) | (0x8000 << 48)
+
+
+class Attempt:
+    """One call upstream. Times in nanoseconds of the monotonic clock."""
+
+    __slots__ = ("ended", "error", "request_id", "route", "started", "status")
+
+    def __init__(self, route: Route) -> None:
+        self.route = route
+        self.started = time.perf_counter_ns()
+        self.ended = 0
+        self.status: int | None = None
+        self.error = ""
+        self.request_id = ""
+
+    def end(self) -> None:
+        """Upstream has nothing more to say, or nobody listens any more."""
+        if not self.ended:
+            self.ended = time.perf_counter_ns()
+
+
+class Exchange:
+    """The facts of one request, gathered as they become known. `record` writes them, once, whatever ended it."""
+
+    __slots__ = (
+        "_id",
+        "_recorded",
+        "_spool",
+        "arrived_at",
+        "attempts",
+        "body_size",
+        "bytes_out",
+        "config",
+        "end_user",
+        "endpoint",
+        "events",
+        "first_byte_at",
+        "headers",
+        "id_headers",
+        "is_inside_event",
+        "model_asked",
+        "model_served",
+        "receive",
+        "scope",
+        "send",
+        "sent_head",
+        "shown_id",
+        "started",
+        "stream",
+        "token",
+        "usage",
+    )
+
+    def __init__(self, scope: Message, receive: Receive, send: Send, config: GatewayConfig, spool: Spool) -> None:
+        self.started = time.perf_counter_ns()
+        self.arrived_at = time.time()
+        self.scope, self.receive, self.send = scope, receive, send
+        self.config, self._spool = config, spool
+        number = (int(self.arrived_at * 1000) << 80) | int.from_bytes(os.urandom(10))
+        self._id = f"{number & _ID_MASK | _ID_VERSION:032x}"  # a version 7 UUID, as apps.core.ids makes them
+        self.shown_id = b"req_" + self._id.encode()
+        # Both names, as OpenAI's and Anthropic's SDKs look for them.
+        self.id_headers: Headers = [(b"x-request-id", self.shown_id), (b"request-id", self.shown_id)]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.endpoint: Endpoint = UNKNOWN
+        self.token: TokenView | None = None
+        self.model_asked = ""
+        self.model_served = ""
+        self.end_user = ""
+        self.stream = False
+        self.body_size = 0
+        self.usage: Usage = _NOTHING_USED
+        self.attempts: list[Attempt] = []
+        self.first_byte_at = 0
+        self.bytes_out = 0
+        self.sent_head = False
+        self.events = 0  # of a stream that broke off, so that its error event is numbered
+        self.is_inside_event = False  # it broke off in the middle of an event
+        self._recorded = False
+
+    def header(self, name: bytes) -> str:
+        """A request header as text; empty if absent."""
+        return self.headers.get(name, b"").decode("latin-1")
+
+    async def answer(self, status: int, headers: Headers, body: bytes) -> None:
+        """Send a whole answer. Its record must have been written before."""
+        self.sent_head = True
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body, "more_body": False})
+
+    def count_out(self, size: int) -> None:
+        """`size` bytes of the answer's body leave now."""
+        self.bytes_out += size
+        if not self.first_byte_at:
+            self.first_byte_at = time.perf_counter_ns()
+
+    def record(self, status: int, error: GatewayError | None = None, upstream_code: str = "") -> None:
+        """Write the record, before the last byte of the answer leaves. Only the first call counts.
+
+        `error`: ours. `upstream_code`: what the provider called its own. Never raises: an answer is not worth less for it.
+        """
+        if self._recorded:
+            return
+        self._recorded = True
+        now = time.perf_counter_ns()
+        code = error.recorded_as if error is not None else upstream_code
+        upstream = 0
+        for attempt in self.attempts:
+            attempt.end()
+            upstream += attempt.ended - attempt.started
+        total = now - self.started
+        first = self.first_byte_at - self.started if self.first_byte_at else None
+        gateway = max(0, total - upstream)
+        metrics.observe(
+            self.endpoint.name,
+            status,
+            error.code if error is not None else "upstream" if code else "",
+            stream=self.stream,
+            total=total / 1e9,
+            first_byte=None if first is None else first / 1e9,
+            gateway=gateway / 1e9,
+        )
+        try:
+            self._spool.append(orjson.dumps(self._facts(status, code, total, upstream, gateway, first)))
+        except (SpoolFull, ValueError, TypeError) as exc:
+            metrics.records_lost.inc()
+            log.error("record_lost", request_id=self.shown_id.decode(), why=str(exc))
+
+    def _facts(
+        self, status: int, code: str, total: int, upstream: int, gateway: int, first: int | None
+    ) -> dict[str, object]:
+        token, usage, scope = self.token, self.usage, self.scope
+        last = self.attempts[-1] if self.attempts else None
+        credential = last.route.credential if last is not None else None
+        client = scope.get("client")
+        return {
+            "id": self._id,
+            "created_at": datetime.fromtimestamp(self.arrived_at, UTC),
+            "organization_id": token.organization if token is not None else None,
+            "service_id": token.service if token is not None else None,
+            "token_id": token.token if token is not None else None,
+            "credential_id": credential.id if credential is not None else None,
+            "endpoint": self.endpoint.name,
+            "dialect": self.endpoint.dialect,
+            "method": clean_text(scope["method"], 8),
+            "path": clean_text(scope["path"], 300),
+            "model_asked": clean_text(self.model_asked, 255),
+            "model_served": clean_text(self.model_served, 255)
+            or (last.route.upstream_model if last is not None and last.status == 200 else ""),
+            "provider": credential.provider if credential is not None else "",
+            "stream": self.stream,
+            "status": status,
+            "error_code": clean_text(code, 64),
+            "input_tokens": usage.input,
+            "cache_read_tokens": usage.cache_read,
+            "cache_write_5m_tokens": usage.cache_write_5m,
+            "cache_write_1h_tokens": usage.cache_write_1h,
+            "output_tokens": usage.output,
+            "reasoning_tokens": usage.reasoning,
+            "audio_input_tokens": usage.audio_input,
+            "audio_output_tokens": usage.audio_output,
+            "usage_estimated": usage.estimated,
+            "first_byte_us": None if first is None else first // 1000,
+            "total_us": total // 1000,
+            "upstream_us": upstream // 1000,
+            "gateway_us": gateway // 1000,
+            "bytes_in": self.body_size,
+            "bytes_out": self.bytes_out,
+            "client_address": client_address(
+                client[0] if client else None, self.header(b"x-forwarded-for"), self.config.trusted_proxies
+            ),
+            "user_agent": clean_text(self.header(b"user-agent"), 300),
+            "end_user": clean_text(self.end_user, 255),
+            "client_request_id": clean_text(self.header(b"x-client-request-id"), 200),
+            "upstream_request_id": last.request_id if last is not None else "",
+            "attempts": [
+                {
+                    "credential_id": attempt.route.credential.id,
+                    "credential": attempt.route.credential.label,
+                    "provider": attempt.route.credential.provider,
+                    "model": attempt.route.upstream_model,
+                    "status": attempt.status,
+                    "error_code": attempt.error,
+                    "started_us": (attempt.started - self.started) // 1000,
+                    "total_us": (attempt.ended - attempt.started) // 1000,
+                    "upstream_request_id": attempt.request_id,
+                }
+                for attempt in self.attempts
+            ],
+        }

@@ -1,0 +1,86 @@
+"""Prometheus metrics of the data plane. Labels are bounded: endpoints, statuses and our own error codes; never a model or a tenant."""
+
+import os
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import REGISTRY as DEFAULT_REGISTRY
+from prometheus_client.multiprocess import MultiProcessCollector
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+_OVERHEAD = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1)
+
+_requests = Counter("tollgate_requests_total", "Requests that were answered or refused.", ("endpoint", "status"))
+_errors = Counter("tollgate_errors_total", "Requests that ended in an error, by error code.", ("endpoint", "code"))
+_duration = Histogram(
+    "tollgate_request_seconds",
+    "From a request's arrival to its answer's end.",
+    ("endpoint", "stream"),
+    buckets=_SECONDS,
+)
+_first_byte = Histogram(
+    "tollgate_first_byte_seconds",
+    "From a request's arrival to its answer's first byte.",
+    ("endpoint", "stream"),
+    buckets=_SECONDS,
+)
+_overhead = Histogram(
+    "tollgate_gateway_seconds", "What the gateway itself took of a request.", ("endpoint",), buckets=_OVERHEAD
+)
+in_flight = Gauge("tollgate_requests_in_flight", "Requests being answered.", multiprocess_mode="livesum")
+spool_records = Gauge(
+    "tollgate_spool_pending_records", "Records that PostgreSQL does not have yet.", multiprocess_mode="livesum"
+)
+spool_bytes = Gauge("tollgate_spool_pending_bytes", "Their size on disk.", multiprocess_mode="livesum")
+spool_lag = Gauge("tollgate_spool_lag_seconds", "Age of the oldest of them.", multiprocess_mode="livemax")
+records_flushed = Gauge(
+    "tollgate_records_flushed",
+    "Records that PostgreSQL has acknowledged since the process started.",
+    multiprocess_mode="livesum",
+)
+records_rejected = Gauge(
+    "tollgate_records_rejected",
+    "Records that PostgreSQL refused, kept in the spool's rejected folder.",
+    multiprocess_mode="livesum",
+)
+records_lost = Counter("tollgate_records_lost_total", "Records that the spool could not take.")
+directory_connected = Gauge(
+    "tollgate_directory_connected", "1 while the database's changes are followed.", multiprocess_mode="livemin"
+)
+directory_tokens = Gauge("tollgate_directory_tokens", "Tokens in memory.", multiprocess_mode="livesum")
+
+# labels() costs more than the counting itself, so children are kept. Their number is bounded by what is bounded in the labels.
+_bound: dict[tuple[str, int, str, bool], tuple[Counter, Counter | None, Histogram, Histogram, Histogram]] = {}
+
+
+def observe(
+    endpoint: str, status: int, code: str, *, stream: bool, total: float, first_byte: float | None, gateway: float
+) -> None:
+    """Count one finished request. Times in seconds; `code` is empty for an answer without an error of ours or upstream's."""
+    key = (endpoint, status, code, stream)
+    children = _bound.get(key)
+    if children is None:
+        kind = "true" if stream else "false"
+        children = _bound[key] = (
+            _requests.labels(endpoint, str(status)),
+            _errors.labels(endpoint, code) if code else None,
+            _duration.labels(endpoint, kind),
+            _first_byte.labels(endpoint, kind),
+            _overhead.labels(endpoint),
+        )
+    requests, errors, duration, first, overhead = children
+    requests.inc()
+    if errors is not None:
+        errors.inc()
+    duration.observe(total)
+    if first_byte is not None:
+        first.observe(first_byte)
+    overhead.observe(gateway)
+
+
+def exposition() -> tuple[bytes, str]:
+    """What /metrics answers, and its content type. With PROMETHEUS_MULTIPROC_DIR set, the sum over all worker processes."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:  # the library's own variable, which it reads at import
+        return generate_latest(DEFAULT_REGISTRY), CONTENT_TYPE_LATEST
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library leaves it untyped
+    return generate_latest(registry), CONTENT_TYPE_LATEST

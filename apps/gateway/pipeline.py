@@ -1,0 +1,97 @@
+"""A request is a sequence of questions: this file is that sequence, and the one place where a refusal becomes an answer."""
+
+import asyncio
+
+from apps.core import endpoints
+from apps.core.errors import ClientClosed, GatewayError, ModelNotFound, RecordUnavailable, ShuttingDown
+from apps.core.logs import get_logger
+from apps.gateway import stages
+from apps.gateway.directory.directory import Directory
+from apps.gateway.directory.views import Models, TokenView
+from apps.gateway.dispatch import dispatch
+from apps.gateway.exchange import Exchange, Headers
+from apps.gateway.surfaces import Target, find_target
+from apps.gateway.upstream import UpstreamPool
+from apps.providers.dialects import openai
+
+log = get_logger(__name__)
+
+_JSON = (b"content-type", b"application/json")
+
+
+async def handle(exchange: Exchange, directory: Directory, pool: UpstreamPool, *, records_are_possible: bool) -> None:
+    """Answer one request, whatever happens; its record is written before the answer's last byte leaves."""
+    try:
+        await answer(exchange, directory, pool, records_are_possible=records_are_possible)
+    except GatewayError as error:
+        await refuse(exchange, error)
+    except asyncio.CancelledError:
+        # Outside of a call upstream only the server cancels us, when the time to drain is over.
+        await refuse(exchange, ShuttingDown())
+    except Exception as exc:
+        log.exception("request_failed", request_id=exchange.shown_id.decode())
+        error = GatewayError()
+        error.__cause__ = exc
+        await refuse(exchange, error)
+
+
+async def answer(exchange: Exchange, directory: Directory, pool: UpstreamPool, *, records_are_possible: bool) -> None:
+    """The questions, in order: cheap refusals first, money last. From `admit` on, `dispatch` owns the hold."""
+    target = find_target(exchange.scope["method"], exchange.scope["raw_path"].decode("latin-1"))  # 404, 405
+    exchange.endpoint = target.endpoint
+    token = await stages.authenticate(exchange, directory)  # 401, 503
+    if not records_are_possible:
+        raise RecordUnavailable
+    if target.endpoint.name == endpoints.MODELS:
+        await list_models(exchange, target, token, await stages.models_of(token, directory))
+        return
+    body = await stages.read_body(exchange)  # 408, 413
+    head = stages.parse(exchange, target, body)  # 400
+    model = stages.resolve(exchange.model_asked, await stages.models_of(token, directory))  # 404, 502
+    stages.authorize(token, target.endpoint.name)  # 403
+    call = stages.Call(token, target, head, body, model)
+    stages.find_cached(call)
+    hold = stages.admit(call)  # 429, 402
+    await dispatch(exchange, call, hold, pool)  # 502, 504
+
+
+async def list_models(exchange: Exchange, target: Target, token: TokenView, models: Models) -> None:
+    """GET /v1/models and /v1/models/{id}: what this token may really call."""
+    stages.authorize(token, target.endpoint.name)
+    callable_models = [model for model in models.values() if model.routes]
+    if target.model is None:
+        callable_models.sort(key=lambda model: model.name)
+        body = openai.model_list(openai.model_object(m.name, m.created, m.owned_by) for m in callable_models)
+    else:
+        exchange.model_asked = target.model
+        found = models.get(target.model)
+        if found is None or not found.routes:
+            raise ModelNotFound(f"The model '{target.model}' does not exist here.", param="model")
+        body = openai.model_body(found.name, found.created, found.owned_by)
+    exchange.count_out(len(body))
+    exchange.record(200)
+    headers: Headers = [*exchange.id_headers, _JSON, (b"content-length", str(len(body)).encode())]
+    await exchange.answer(200, headers, body)
+
+
+async def refuse(exchange: Exchange, error: GatewayError) -> None:
+    """The error as the caller's dialect says it: an answer, or an event where the answer has begun. Then nothing follows."""
+    endpoint = exchange.endpoint
+    if exchange.sent_head:
+        event = endpoint.error_event(error, exchange.events) if exchange.stream else b""
+        if exchange.is_inside_event:
+            event = b"\n\n" + event
+        exchange.bytes_out += len(event)
+        exchange.record(error.status, error)
+        if exchange.stream:
+            await exchange.send({"type": "http.response.body", "body": event, "more_body": False})
+        # A buffered answer that breaks off is left without its end, which the server turns into a closed connection.
+        return
+    body = endpoint.error_body(error)
+    headers: Headers = [*exchange.id_headers, _JSON, (b"content-length", str(len(body)).encode()), *error.headers]
+    if error.retryable is not None:
+        headers.append((b"x-should-retry", b"true" if error.retryable else b"false"))
+    if not isinstance(error, ClientClosed):
+        exchange.count_out(len(body))
+    exchange.record(error.status, error)
+    await exchange.answer(error.status, headers, body)

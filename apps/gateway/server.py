@@ -1,0 +1,61 @@
+"""uvicorn's HTTP protocol with a bound on what a request's head may weigh, which uvicorn itself does not set."""
+
+from asyncio import Transport
+from typing import Any, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from apps.core.errors import HeadersTooLarge
+from apps.providers.dialects import openai
+
+MAX_HEAD_BYTES = 64 * 1024
+
+
+class BoundedHttpProtocol(HttpToolsProtocol):
+    """Counts the bytes of a request's head as they arrive and refuses more than MAX_HEAD_BYTES with 431."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_bytes = 0
+        self._in_body = False
+
+    def data_received(self, data: bytes) -> None:
+        """As uvicorn's, once the head's size is known to be bearable."""
+        if not self._in_body:
+            self._head_bytes += len(data)
+            # One read may hold the head and much of the body, so only what is left open after parsing counts.
+            super().data_received(data)
+            if not self._in_body and self._head_bytes > MAX_HEAD_BYTES:
+                self._refuse_head()
+            return
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._in_body = False
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Its head is whole."""
+        self._in_body = True
+        self._head_bytes = 0
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """It is whole; the next one's head may follow on this connection."""
+        super().on_message_complete()
+        self._in_body = False
+
+    def _refuse_head(self) -> None:
+        transport = cast(Transport, self.transport)
+        if transport.is_closing():
+            return
+        body = openai.error_body(HeadersTooLarge())
+        transport.write(
+            b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\n"
+            b"content-length: %d\r\nconnection: close\r\nx-should-retry: false\r\n\r\n%s" % (len(body), body)
+        )
+        transport.close()
+
+
+__all__ = ["MAX_HEAD_BYTES", "BoundedHttpProtocol"]

@@ -1,0 +1,220 @@
+"""The questions a request is asked, in order; each returns what later ones need, or raises a GatewayError.
+
+Policies, limits, budgets and the cache have their places here and let everything pass so far.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from apps.core import endpoints
+from apps.core.errors import (
+    BodyTooLarge,
+    ClientClosed,
+    EndpointNotAllowed,
+    InvalidJson,
+    InvalidValue,
+    MissingParameter,
+    ModelNotFound,
+    NoCredential,
+    RequestTimeout,
+    TokenAmbiguous,
+    TokenExpired,
+    TokenMalformed,
+    TokenMissing,
+    TokenRevoked,
+    TokenSuspended,
+    TokenUnknown,
+    UnsupportedEncoding,
+)
+from apps.gateway.directory.directory import Directory
+from apps.gateway.directory.views import Models, ModelView, TokenView
+from apps.gateway.exchange import Exchange
+from apps.gateway.json_depth import is_deeper_than
+from apps.gateway.surfaces import Target
+from apps.providers.dialects import openai
+from apps.providers.names import model_name_is_valid
+from apps.providers.usage import Usage
+from apps.services.tokens import token_digest, token_is_well_formed
+
+# A client that sends nothing more of its body for this long has gone or means no good.
+_BODY_SILENCE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One client request, known to be authentic and well formed; it never changes."""
+
+    token: TokenView
+    target: Target
+    head: openai.RequestHead
+    body: bytes
+    model: ModelView
+
+
+class Hold:
+    """What admission has taken for a call: given back or spent by `settle`, once, whatever ends the call."""
+
+    __slots__ = ("_settled",)
+
+    def __init__(self) -> None:
+        self._settled = False
+
+    def settle(self, usage: Usage) -> None:
+        """Replace what was held by what was used. Later calls change nothing."""
+        if not self._settled:
+            self._settled = True
+            del usage  # no limit or budget holds anything yet
+
+
+# --- Who asks: 401, 503 ---
+
+
+async def authenticate(exchange: Exchange, directory: Directory) -> TokenView:
+    """The live token that the request carries."""
+    plaintext = _plaintext(exchange.headers)
+    digest = token_digest(plaintext)
+    token = directory.known_token(digest)
+    if token is None:
+        if not token_is_well_formed(plaintext):
+            raise TokenMalformed
+        token = await directory.token(digest)
+        if token is None:
+            raise TokenUnknown
+    exchange.token = token
+    if token.revoked:
+        raise TokenRevoked
+    if token.expires_at <= time.time():
+        raise TokenExpired
+    if token.suspended:
+        raise TokenSuspended
+    return token
+
+
+def _plaintext(headers: Mapping[bytes, bytes]) -> str:
+    sent = headers.get(b"authorization", b"").strip()
+    scheme, _, rest = sent.partition(b" ")
+    found = {rest.strip() if scheme.lower() == b"bearer" else sent} if sent else set()
+    for name in (b"api-key", b"x-api-key", b"x-goog-api-key"):
+        if value := headers.get(name):
+            found.add(value.strip())
+    found.discard(b"")
+    if not found:
+        raise TokenMissing
+    if len(found) > 1:
+        raise TokenAmbiguous
+    return found.pop().decode("latin-1")
+
+
+# --- What is asked: 400, 408, 413 ---
+
+
+async def read_body(exchange: Exchange) -> bytes:
+    """The whole request body, refused as soon as it is too large."""
+    limit = exchange.config.max_body_bytes
+    if exchange.headers.get(b"content-encoding", b"identity").lower() not in (b"identity", b""):
+        raise UnsupportedEncoding
+    declared = exchange.headers.get(b"content-length", b"")
+    if declared.isdigit() and int(declared) > limit:
+        raise _too_large(limit)
+    message = await exchange.receive()
+    if message["type"] == "http.disconnect":
+        raise ClientClosed
+    body: bytes = message["body"]
+    if message.get("more_body"):
+        body = await _read_rest(exchange, bytearray(body), limit)
+    exchange.body_size = len(body)
+    if len(body) > limit:
+        raise _too_large(limit)
+    return body
+
+
+async def _read_rest(exchange: Exchange, body: bytearray, limit: int) -> bytes:
+    more = True
+    while more:
+        try:
+            async with asyncio.timeout(_BODY_SILENCE):
+                message = await exchange.receive()
+        except TimeoutError as exc:
+            raise RequestTimeout(headers=((b"connection", b"close"),)) from exc
+        exchange.body_size = len(body)
+        if message["type"] == "http.disconnect":
+            raise ClientClosed
+        body += message["body"]
+        if len(body) > limit:
+            raise _too_large(limit)
+        more = message.get("more_body", False)
+    return bytes(body)
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(
+        f"The request body is larger than {limit} bytes (MAX_BODY_BYTES).", headers=((b"connection", b"close"),)
+    )
+
+
+def parse(exchange: Exchange, target: Target, body: bytes) -> openai.RequestHead:
+    """The fields we decide on, checked."""
+    head = openai.read_head(body, needs=target.endpoint.needs)
+    depth = exchange.config.max_json_depth
+    if is_deeper_than(body, depth):
+        raise InvalidJson(f"The request body is nested more than {depth} levels deep (MAX_JSON_DEPTH).")
+    exchange.stream = bool(head.stream) and target.endpoint.name != endpoints.EMBEDDINGS
+    exchange.end_user = head.user or head.safety_identifier or ""
+    model = target.model or head.model
+    if not model:
+        raise MissingParameter("Missing required parameter: 'model'.", param="model")
+    exchange.model_asked = model
+    if not model_name_is_valid(model):
+        raise InvalidValue("Invalid value for 'model': use a name such as gpt-4o-mini.", param="model")
+    return head
+
+
+# --- Who could answer: 404, 502 ---
+
+
+async def models_of(token: TokenView, directory: Directory) -> Models:
+    """What the token's organization may ask for."""
+    known = directory.known_models(token.organization_id)
+    return known if known is not None else await directory.models(token.organization_id)
+
+
+def resolve(name: str, models: Models) -> ModelView:
+    """The model and its routes."""
+    model = models.get(name)
+    if model is None:
+        raise ModelNotFound(
+            f"The model '{name}' does not exist here: GET /v1/models lists what this token may call.", param="model"
+        )
+    if not model.routes:
+        raise NoCredential(
+            f"The model '{name}' is known, but no enabled credential of provider '{model.provider}' serves it: "
+            "an operator can add one in the console or with manage.py add_credential."
+        )
+    return model
+
+
+# --- May this caller: 403 ---
+
+
+def authorize(token: TokenView, endpoint: str) -> None:
+    """The token's scopes must hold the endpoint. Policies join here."""
+    if token.scopes and endpoint not in token.scopes:
+        raise EndpointNotAllowed(
+            f"This token may not call '{endpoint}'; it may call: {', '.join(sorted(token.scopes))}."
+        )
+
+
+# --- Do we know the answer; may it be spent: 429, 402 ---
+
+
+def find_cached(call: Call) -> None:
+    """An answer that may be given again. There is no cache yet."""
+    del call
+
+
+def admit(call: Call) -> Hold:
+    """Take what the call may need of limits and budgets, all or nothing. Nothing is limited yet."""
+    del call
+    return Hold()

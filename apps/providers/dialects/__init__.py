@@ -1,0 +1,1 @@
+"""How each API speaks: pure functions, no clock, no settings, no network."""

@@ -1,0 +1,137 @@
+"""OpenAI's words: what we read of a request, its error envelope, its error events, its lists of models.
+
+Requests and answers pass as bytes; what is decoded here is the little that the gateway decides on. Facts: OpenAI's API reference
+and what its own SDKs send and read.
+"""
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+import msgspec
+import orjson
+
+from apps.core.errors import BadRequest, GatewayError, InvalidJson, InvalidType, InvalidValue, MissingParameter
+
+# A client's string that we keep or compare; longer ones are no identifiers.
+_Identifier = Annotated[str, msgspec.Meta(max_length=4096)]
+
+_ABSENT = msgspec.Raw(b"")
+
+
+class RequestHead(msgspec.Struct):
+    """The fields of a request body that the gateway reads. Everything else passes unread."""
+
+    model: _Identifier | None = None
+    stream: bool | None = None
+    stream_options: dict[str, msgspec.Raw] | None = None
+    user: _Identifier | None = None
+    safety_identifier: _Identifier | None = None
+    messages: msgspec.Raw = _ABSENT
+    input: msgspec.Raw = _ABSENT
+
+
+_decode_head = msgspec.json.Decoder(RequestHead).decode
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+Needs = Literal["messages", "input", "input_if_any"]
+
+
+def read_head(body: bytes, *, needs: Needs) -> RequestHead:
+    """What the gateway decides on. Raises BadRequest naming the field.
+
+    `needs`: which field must be there, an array (`messages`) or a string or array (`input`).
+    """
+    try:
+        head = _decode_head(body)
+    except msgspec.ValidationError as exc:
+        raise _wrong_type(str(exc)) from exc
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise InvalidJson(f"The request body is not valid JSON ({exc}): send a JSON object.") from exc
+    if needs == "messages":
+        _require(head.messages, "messages", b"[", "an array of messages")
+    elif needs == "input" or head.input != _ABSENT:
+        _require(head.input, "input", b'"[', "a string or an array")
+    return head
+
+
+def rewrite(body: bytes, changes: dict[str, bytes]) -> bytes:
+    """The same JSON object with some top-level fields set to raw JSON values. Every other value keeps its bytes."""
+    fields: dict[str, Any] = _decode_fields(body)
+    fields.update(changes)
+    return b"{" + b",".join(orjson.dumps(name) + b":" + bytes(raw) for name, raw in fields.items()) + b"}"
+
+
+def asking_for_usage(body: bytes, head: RequestHead) -> bytes:
+    """The same body with `stream_options.include_usage` true."""
+    if head.stream_options is None and b'"stream_options"' not in body:
+        return b'{"stream_options":{"include_usage":true},' + body[body.index(b"{") + 1 :]
+    options: dict[str, Any] = dict(head.stream_options or {}, include_usage=b"true")
+    inner = b",".join(orjson.dumps(name) + b":" + bytes(raw) for name, raw in options.items())
+    return rewrite(body, {"stream_options": b"{" + inner + b"}"})
+
+
+def asks_for_usage(head: RequestHead) -> bool:
+    """Whether the client itself wants the usage event at the end of a chat stream."""
+    return head.stream_options is not None and bytes(head.stream_options.get("include_usage", _ABSENT)) == b"true"
+
+
+def error_body(error: GatewayError) -> bytes:
+    """OpenAI's envelope, all four keys always there."""
+    return orjson.dumps({"error": _error(error)})
+
+
+def chat_error_event(error: GatewayError, _sequence: int) -> bytes:
+    """An error in the middle of a chat stream. No `[DONE]` may follow."""
+    return b"data: " + error_body(error) + b"\n\n"
+
+
+def responses_error_event(error: GatewayError, sequence: int) -> bytes:
+    """An error in the middle of a Responses stream, numbered `sequence`. No `response.completed` may follow."""
+    event = {
+        "type": "error",
+        "code": error.code,
+        "message": error.message,
+        "param": error.param,
+        "sequence_number": sequence,
+    }
+    return b"event: error\ndata: " + orjson.dumps(event) + b"\n\n"
+
+
+def model_object(name: str, created: int, owned_by: str) -> dict[str, Any]:
+    """One entry of a model list. `created`: Unix seconds."""
+    return {"id": name, "object": "model", "created": created, "owned_by": owned_by}
+
+
+def model_body(name: str, created: int, owned_by: str) -> bytes:
+    """The answer to GET /v1/models/{id}."""
+    return orjson.dumps(model_object(name, created, owned_by))
+
+
+def model_list(models: Iterable[dict[str, Any]]) -> bytes:
+    """The answer to GET /v1/models."""
+    return orjson.dumps({"object": "list", "data": list(models)})
+
+
+def _error(error: GatewayError) -> dict[str, str | None]:
+    return {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
+
+
+def _require(raw: msgspec.Raw, name: str, first: bytes, expected: str) -> None:
+    start = bytes(memoryview(raw)[:64]).lstrip()[:1]
+    if not start:
+        raise MissingParameter(f"Missing required parameter: '{name}'.", param=name)
+    if start not in first:
+        raise InvalidType(f"Invalid type for '{name}': expected {expected}.", param=name)
+
+
+def _wrong_type(message: str) -> BadRequest:
+    """msgspec says `Expected `str`, got `int` - at `$.model``; say it in OpenAI's words."""
+    what, _, where = message.partition(" - at `$")
+    param = where.rstrip("`").lstrip(".")
+    if not param:
+        return InvalidJson("The request body must be a JSON object.")
+    if "length" in what:
+        return InvalidValue(f"Invalid value for '{param}': it is too long.", param=param)
+    return InvalidType(
+        f"Invalid type for '{param}': {what[0].lower()}{what[1:].replace('`', '').replace(' | null', '')}.", param=param
+    )
