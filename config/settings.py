@@ -5,6 +5,8 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
+from apps.audit import schedule as audit_schedule
+from apps.core import schedule as core_schedule
 from apps.core.databases import celery_url, django_database
 from apps.core.sealing import Keyring
 from config.env import boolean, env, log_level, networks, path, seconds, size, text, whole, words
@@ -142,7 +144,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True  # tasks are idempotent: run again rather than lose one
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {}
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {**core_schedule.SCHEDULE, **audit_schedule.SCHEDULE}
 
 # --- Logs ---
 LOG_LEVEL = env("LOG_LEVEL", log_level, "info")

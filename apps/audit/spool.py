@@ -74,7 +74,8 @@ class _Segment:
         end = data.rfind(b"\n") + 1
         if not end:
             return Batch(b"", 0, len(data), torn_bytes=len(data)) if closed else None
-        return _cut(data[:end], max_records, verify=verify)
+        whole = self.offset + end == self.size and not verify
+        return _cut(data[:end], self.records if whole else data.count(b"\n"), max_records, verify=verify)
 
     def close(self) -> None:
         if self.fd >= 0:
@@ -86,9 +87,8 @@ class _Segment:
         self.path.unlink(missing_ok=True)
 
 
-def _cut(data: bytes, max_records: int, *, verify: bool) -> Batch:
-    """Complete lines as a batch of at most `max_records`."""
-    records = data.count(b"\n")
+def _cut(data: bytes, records: int, max_records: int, *, verify: bool) -> Batch:
+    """So many complete lines as a batch of at most `max_records`."""
     if records > max_records:
         end = 0
         for _ in range(max_records):
@@ -137,7 +137,7 @@ class Spool:
     def append(self, payload: bytes) -> None:
         """Keep one record: a JSON object, keys being RequestRecord's columns. Safe from `kill -9` once this returns.
 
-        Raises SpoolFull when it was not kept, ValueError for a payload that is not one line (frames.encode_frame).
+        Raises SpoolFull when it was not kept, ValueError for a payload beyond frames.MAX_PAYLOAD_BYTES.
         """
         frame = encode_frame(payload)
         size = len(frame)
