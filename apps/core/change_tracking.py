@@ -28,7 +28,8 @@ END $$;
 
 
 def track_changes(table: str, *, ignoring: tuple[str, ...] = ()) -> RunSQL:
-    """A migration step that notes inserts, updates, deletes and truncation of `table`; updates of `ignoring` columns alone are not noted."""
+    """A migration step that notes inserts, updates, deletes and truncation of `table`; updates of
+    `ignoring` columns alone are not noted."""
     arguments = ", ".join(f"'{column}'" for column in ignoring)
     return RunSQL(
         f"CREATE TRIGGER {table}_note_change AFTER INSERT OR UPDATE OR DELETE ON {table}"

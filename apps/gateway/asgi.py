@@ -1,12 +1,13 @@
 """The data plane as a raw ASGI application: its life, and which of its pages a request is for."""
 
 import asyncio
+import gc
 import hmac
 
 import orjson
 
-from apps.audit.flusher import Flusher
 from apps.audit.delivery import database
+from apps.audit.flusher import Flusher
 from apps.audit.spool import Spool
 from apps.core.logs import get_logger
 from apps.gateway import metrics
@@ -44,6 +45,7 @@ class Gateway:
         self._flushing = asyncio.create_task(self._flusher.run(), name="record-flusher")
         await self._pool.start()
         await self._directory.start()
+        _spare_the_collector()
         log.info("gateway_started", spool=str(config.spool_dir))
 
     async def shutdown(self) -> None:
@@ -144,6 +146,13 @@ class Gateway:
             metrics.spool_lag.set(self._flusher.lag_seconds)
             metrics.records_flushed.set(self._flusher.flushed_total)
             metrics.records_rejected.set(self._flusher.rejected_total)
+
+
+def _spare_the_collector() -> None:
+    """Leave what lives as long as the process out of garbage collection, and look less often: a request leaves few cycles."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 _ROOM = 1024 * 1024  # kept free for the records of calls that are under way

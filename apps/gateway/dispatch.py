@@ -79,7 +79,7 @@ _decode_answer = msgspec.json.Decoder(_Answer).decode
 
 async def dispatch(exchange: Exchange, call: Call, hold: Hold, pool: UpstreamPool) -> None:
     """Answer the call from its first route. Raises GatewayError while nothing has been sent; records and settles always."""
-    watch = Watch(exchange.receive)
+    watch = Watch(exchange.scope, exchange.receive)
     attempt = Attempt(call.model.routes[0])
     exchange.attempts.append(attempt)
     response: aiohttp.ClientResponse | None = None
@@ -123,7 +123,7 @@ async def _send(exchange: Exchange, call: Call, route: Route, pool: UpstreamPool
         route.urls[call.target.endpoint.name],
         headers=headers,
         body=upstream_body(call, route, stream=exchange.stream),
-        timeout=credential.client_timeout,
+        timeouts=credential.client_timeout,
         encrypted=credential.encrypted,
     )
 

@@ -1,4 +1,5 @@
-"""Prometheus metrics of the data plane. Labels are bounded: endpoints, statuses and our own error codes; never a model or a tenant."""
+"""Prometheus metrics of the data plane. Labels are bounded: endpoints, statuses, our own error codes; never a model
+or a tenant."""
 
 import os
 

@@ -51,7 +51,7 @@ class UpstreamPool:
                 await session.close()
 
     async def post(
-        self, url: URL, *, headers: CIMultiDict[str], body: bytes, timeout: aiohttp.ClientTimeout, encrypted: bool
+        self, url: URL, *, headers: CIMultiDict[str], body: bytes, timeouts: aiohttp.ClientTimeout, encrypted: bool
     ) -> aiohttp.ClientResponse:
         """Send and wait for the answer's head. Raises GatewayError; a redirect is an answer like any other."""
         session = self._secure if encrypted else self._plain
@@ -59,7 +59,7 @@ class UpstreamPool:
             raise RuntimeError("the pool is not open")
         data: Any = body if len(body) <= _IN_ONE_PIECE else io.BytesIO(body)
         try:
-            return await session.post(url, data=data, headers=headers, timeout=timeout, allow_redirects=False)
+            return await session.post(url, data=data, headers=headers, timeout=timeouts, allow_redirects=False)
         except (aiohttp.ClientError, OSError, TimeoutError) as exc:
             raise translate(exc) from exc
 

@@ -1,7 +1,7 @@
 """What may end a call early: the client leaving, and time. One timer and one task a call, nothing per chunk but a clock reading."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from apps.core.errors import (
@@ -13,20 +13,23 @@ from apps.core.errors import (
     TotalTimeout,
 )
 from apps.gateway.config import Timeouts
+from apps.gateway.server import DISCONNECT
 
+Subscribe = Callable[[Callable[[], None] | None], None]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
 class Watch:
     """Interrupts the task that made it, once, by cancelling it; `reason` then says why.
 
-    The server never reports a client that left to whoever sends, so a task waits on `receive`. A single timer covers first byte,
-    idle and total: when it fires too early, because something has happened since, it sets itself again.
+    The server never reports a client that left to whoever sends. Ours calls back (apps.gateway.server); under another, a task
+    waits on `receive`. A single timer covers first byte, idle and total: when it fires too early, because something has happened
+    since, it sets itself again.
     """
 
-    __slots__ = ("_due", "_error", "_gone", "_idle", "_loop", "_task", "_timer", "_total_at", "reason")
+    __slots__ = ("_due", "_error", "_idle", "_loop", "_subscribe", "_task", "_timer", "_total_at", "_waiter", "reason")
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, scope: Mapping[str, Any], receive: Receive) -> None:
         """Call it in the task to be interrupted, after the request body has been read."""
         self._loop = asyncio.get_running_loop()
         task = asyncio.current_task()
@@ -37,7 +40,12 @@ class Watch:
         self._timer: asyncio.TimerHandle | None = None
         self._idle = self._total_at = self._due = 0.0
         self._error: type[GatewayError] = FirstByteTimeout
-        self._gone = self._loop.create_task(self._wait_for_disconnect(receive))
+        self._waiter: asyncio.Task[None] | None = None
+        self._subscribe: Subscribe | None = scope.get(DISCONNECT)
+        if self._subscribe is not None:
+            self._subscribe(self._client_gone)
+        else:
+            self._waiter = self._loop.create_task(self._wait_for_disconnect(receive))
 
     def begin(self, timeouts: Timeouts) -> None:
         """An upstream call starts: its first byte is due."""
@@ -71,7 +79,12 @@ class Watch:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._gone.cancel()
+        if self._subscribe is not None:
+            self._subscribe(None)
+            self._subscribe = None
+        if self._waiter is not None:
+            self._waiter.cancel()
+            self._waiter = None
 
     def interrupt(self, reason: GatewayError) -> None:
         """Cancel the task, saying why; the first reason counts."""
@@ -97,4 +110,7 @@ class Watch:
     async def _wait_for_disconnect(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
+        self._client_gone()
+
+    def _client_gone(self) -> None:
         self.interrupt(ClientClosed())

@@ -1,7 +1,11 @@
+"""The application's name and how the console calls it."""
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
 
 class ServicesConfig(AppConfig):
+    """Django's handle on this room."""
+
     name = "apps.services"
     verbose_name = _("Services")

@@ -102,8 +102,10 @@ class Directory:
             return view
         if self._unknown.get(digest, 0.0) > time.monotonic() and self.is_connected:
             return None
-        view = await self._load(digest, lambda connection: load_token(connection, digest), self._keep_token)
-        return view
+        found: TokenView | None = await self._load(
+            digest, lambda connection: load_token(connection, digest), self._keep_token
+        )
+        return found
 
     def known_models(self, organization_id: UUID) -> Models | None:
         """What the organization may ask for, if it is in memory."""

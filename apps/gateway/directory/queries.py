@@ -17,7 +17,7 @@ from apps.gateway.directory.views import CredentialView, Models, ModelView, Rout
 
 log = get_logger(__name__)
 
-_TOKEN = """
+_TOKEN_BY_DIGEST = """
 SELECT t.id, t.service_id, t.organization_id, t.scopes, t.expires_at, t.revoked_at IS NOT NULL AS revoked,
        s.disabled_at IS NOT NULL OR o.suspended_at IS NOT NULL AS suspended
 FROM services_token t JOIN services_service s ON s.id = t.service_id JOIN orgs_organization o ON o.id = t.organization_id
@@ -42,7 +42,7 @@ ORDER BY organization_id IS NULL, id
 async def load_token(connection: AsyncConnection[Any], digest: bytes) -> TokenView | None:
     """The token of this digest, whatever its state; None if nobody issued it."""
     async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(_TOKEN, (digest,))
+        await cursor.execute(_TOKEN_BY_DIGEST, (digest,))
         row = await cursor.fetchone()
     if row is None:
         return None
