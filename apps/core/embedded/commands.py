@@ -37,7 +37,7 @@ def borrowed(root: Path, variables: Iterable[str], command: str) -> Iterator[dic
         deadline, told = time.monotonic() + _PATIENCE_SECONDS, time.monotonic() + 1
         while True:
             state = folder.state()
-            if state and wanted <= state.environment.keys():
+            if state and wanted <= {name.removesuffix("_FILE") for name in state.environment}:
                 environment = state.environment
                 break
             if folder.lock.take(f"{command} (process {os.getpid()})"):

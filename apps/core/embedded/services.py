@@ -63,6 +63,13 @@ class Embedded:
             raise
         return {server.variable: server.url for server in self.servers}
 
+    def restart(self, server: Server) -> subprocess.Popen[bytes]:
+        """Start `server` again after its process died, without waiting for it to answer. Raises ServiceError or OSError."""
+        server.prepare()
+        process = server.spawn()
+        self.running = [(other, process if other is server else running) for other, running in self.running]
+        return process
+
     def stop(self) -> None:
         """Stop them in good order, by force after half a minute. Harmless when nothing runs."""
         while self.running:

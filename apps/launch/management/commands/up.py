@@ -1,0 +1,155 @@
+"""`manage.py up`: the whole of Tollgate on one machine, in the foreground."""
+
+import http.client
+import time
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, OutputWrapper
+from django.db import connection, connections
+from django.db.migrations.executor import MigrationExecutor
+
+from apps.core.embedded import ServiceError
+from apps.core.embedded.processes import last_lines
+from apps.launch import children, demo
+from apps.launch.announcement import announcement
+from apps.launch.children import ChildPlan
+from apps.launch.foundation import Foundation, current_foundation
+from apps.launch.ports import free_port
+from apps.launch.supervisor import Child, Supervisor
+from apps.launch.terminal import Terminal
+
+_READY_SECONDS = 90.0
+_STOP_ORDER = (("web",), ("worker", "sandbox"))  # running answers first, then what they may still need
+
+
+class Command(BaseCommand):
+    """Migrates, creates the demo at a first start, and runs the processes until told to stop."""
+
+    help = (
+        "Run Tollgate here: its databases unless you name your own, web, worker and sandbox. Ctrl-C stops everything."
+    )
+    requires_system_checks = ()  # `make check` does that; here they would cost half of a start
+
+    def handle(self, *_args: Any, **_options: Any) -> None:
+        """Returns when told to stop. Raises ServiceError when something does not start, or does not stay up."""
+        ground = current_foundation()
+        _migrate(ground.terminal)
+        port = free_port(demo.sandbox_port())
+        with ground.terminal.step("demo") as done:
+            created = demo.demo_create(sandbox_url=demo.sandbox_url(port))
+            done("organization, owner, sandbox, service created" if created else "kept as it is")
+        demo.sandbox_moved(port)
+        connections.close_all()
+        supervisor = Supervisor(ground.terminal)
+        with supervisor.signals():
+            try:
+                self._run(ground, supervisor, port)
+            finally:
+                ground.folder.withdraw()
+                ground.listener.close()  # nobody else may queue for a web that is leaving
+                ground.terminal.say("\nStopping: running answers may finish first. Ctrl-C again stops at once.")
+                supervisor.stop(_STOP_ORDER)
+        # The private databases stop last, when manage.py leaves their context.
+
+    def _run(self, ground: Foundation, supervisor: Supervisor, sandbox_port: int) -> None:
+        for server, process in ground.services.running:
+            supervisor.adopt(
+                Child(server.name, server.log, lambda server=server: ground.services.restart(server), process=process)
+            )
+        checkout = Path(settings.BASE_DIR)
+        listening = ground.listener.fileno()
+        plans = [
+            children.web(ground.folder, checkout, listening=listening, drain_seconds=settings.DRAIN_TIMEOUT),
+            children.worker(ground.folder, checkout),
+        ]
+        if demo.sandbox_credential() is not None:
+            plans.append(children.sandbox(ground.folder, checkout, port=sandbox_port))
+        connections.close_all()
+        with ground.terminal.step("processes") as done:
+            for plan in plans:
+                supervisor.start(_child(plan))
+            if not supervisor.watch(_Readiness(ground, time.monotonic() + _READY_SECONDS), tick=0.1):
+                return
+            done(f"{', '.join(plan.name for plan in plans)} running")
+        text = announcement(
+            url=settings.PUBLIC_URL,
+            sign_in_path=demo.demo_sign_in_path(),
+            owner=demo.OWNER_EMAIL,
+            token=demo.demo_token(),
+            logs=ground.folder.logs,
+            seconds=time.monotonic() - ground.began,
+        )
+        connections.close_all()
+        ground.terminal.say(text)
+        supervisor.watch()
+
+
+def _child(plan: ChildPlan) -> Child:
+    return Child(plan.name, plan.log, plan.spawn, plan.patience)
+
+
+def _migrate(terminal: Terminal) -> None:
+    """Bring the database up to date; a look at the table of applied migrations where it is."""
+    with terminal.step("database") as done:
+        executor = MigrationExecutor(connection)
+        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        if plan:
+            call_command("migrate", interactive=False, verbosity=1, stdout=_MigrationLines(terminal))
+        done(f"{len(plan)} migrations applied" if plan else "up to date")
+
+
+class _MigrationLines(OutputWrapper):
+    """Takes what `migrate` prints and shows the steps alone, as they end."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._step = ""
+
+    def write(self, msg: str = "", *_style: Any, **_ending: Any) -> None:
+        """Django's way of printing: a step's name, and later `OK`."""
+        text = msg.strip()
+        if text.startswith("Applying "):
+            self._step = text.removeprefix("Applying ").rstrip(".")
+        elif text == "OK" and self._step:
+            self._terminal.line("", self._step)
+
+    def flush(self) -> None:
+        """Everything is shown already."""
+
+    def isatty(self) -> bool:
+        """No colours: the lines are ours."""
+        return False
+
+
+class _Readiness:
+    """Whether web answers /readyz with 200. Raises ServiceError when it takes too long."""
+
+    def __init__(self, ground: Foundation, deadline: float) -> None:
+        self._ground = ground
+        self._deadline = deadline
+        self._answer = "nothing"
+
+    def __call__(self) -> bool:
+        """Ask once."""
+        address = self._ground.listener.getsockname()
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address[0], address[0])  # noqa: S104 - compared, not bound
+        client = http.client.HTTPConnection(host, address[1], timeout=0.5)
+        try:
+            client.request("GET", "/readyz")
+            reply = client.getresponse()
+            self._answer = f"{reply.status} {reply.read(2000).decode(errors='replace').strip()}"
+            if reply.status == http.HTTPStatus.OK:
+                return True
+        except (OSError, http.client.HTTPException):
+            pass  # not there yet
+        finally:
+            client.close()
+        if time.monotonic() > self._deadline:
+            log = self._ground.folder.log("web")
+            raise ServiceError(
+                f"web does not become ready; /readyz answers {self._answer}. The end of {log}:\n{last_lines(log)}"
+            )
+        return False
