@@ -24,6 +24,11 @@ class Reply:
     headers: Mapping[str, str] = MappingProxyType({})
     content_type: str = "application/json"
 
+    @property
+    def size(self) -> int:
+        """Bytes of the body, or of all events."""
+        return len(self.body) + sum(map(len, self.events or ()))
+
 
 def whole(value: object, *, status: int = 200) -> Reply:
     """A JSON answer."""

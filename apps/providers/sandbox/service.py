@@ -26,6 +26,9 @@ _SURFACES: MappingProxyType[str, tuple[Surface, str]] = MappingProxyType(
     }
 )
 
+_KEPT = 256  # answers remembered
+_KEPT_SIZE = 64 * 1024  # bytes of a request and its answer, at most, to be remembered
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
@@ -46,6 +49,7 @@ class Sandbox:
         self._faults = faults
         self._dice = random.Random(faults.seed)  # noqa: S311  # decides which requests fail, no secret
         self._flaky = count(1)
+        self._made: dict[tuple[str, bytes], tuple[Reply, Behaviour]] = {}
 
     def steps(self, method: str, target: str, body: bytes, *, keep_alive: bool) -> Iterator[Step]:
         """What to do on the connection about this request."""
@@ -74,22 +78,42 @@ class Sandbox:
         raise ApiError(404, f"Invalid URL ({method} {path or '/'})")
 
     def _answer(self, surface: Surface, stranger: str, path: str, body: bytes) -> tuple[Reply, Behaviour]:
-        fields, faults = parsed(body), self._faults
-        model = model_for(fields)
-        behaviour = replace(
-            model.behaviour,
-            first_byte=model.behaviour.first_byte + faults.latency,
-            between=max(model.behaviour.between, faults.between),
-        )
-        if faults.fail_rate and self._dice.random() < faults.fail_rate:
-            return refusal(on_request(faults.status)), behaviour
-        if model.kind == stranger and model.behaviour == Behaviour():  # models that fail are at home everywhere
-            raise ApiError(404, f"This model is not supported in the {path.lstrip('/')} endpoint.", param="model")
-        if model.behaviour.error:
-            return refusal(REFUSALS[model.behaviour.error]), behaviour
-        if behaviour.damage is Damage.FLAKY and next(self._flaky) % 2:
-            return refusal(SERVER_ERROR), behaviour
-        return surface(fields, model, model.behaviour.chunks or faults.chunks), behaviour
+        """The answer to this body, with what chance and the command line have to say about it."""
+        made = self._made.get((path, body))
+        if made is None:
+            made = _make(surface, stranger, path, body, self._faults.chunks)
+            self._keep((path, body), made)
+        reply, behaviour = made
+        if self._faults.latency or self._faults.between:
+            behaviour = replace(
+                behaviour,
+                first_byte=behaviour.first_byte + self._faults.latency,
+                between=max(behaviour.between, self._faults.between),
+            )
+        if self._faults.fail_rate and self._dice.random() < self._faults.fail_rate:
+            reply = refusal(on_request(self._faults.status))
+        elif behaviour.damage is Damage.FLAKY and next(self._flaky) % 2:
+            reply = refusal(SERVER_ERROR)
+        return reply, behaviour
+
+    def _keep(self, key: tuple[str, bytes], made: tuple[Reply, Behaviour]) -> None:
+        """Remember a small answer: the same request always gets it, and load tests repeat themselves."""
+        if len(key[1]) + made[0].size <= _KEPT_SIZE:
+            if len(self._made) >= _KEPT:
+                self._made.clear()
+            self._made[key] = made
+
+
+def _make(surface: Surface, stranger: str, path: str, body: bytes, chunks: int | None) -> tuple[Reply, Behaviour]:
+    """The answer that depends on nothing but the request, and how its model behaves. Raises ApiError for bad input."""
+    fields = parsed(body)
+    model = model_for(fields)
+    behaviour = model.behaviour
+    if model.kind == stranger and behaviour == Behaviour():  # models that fail are at home everywhere
+        raise ApiError(404, f"This model is not supported in the {path.lstrip('/')} endpoint.", param="model")
+    if behaviour.error:
+        return refusal(REFUSALS[behaviour.error]), behaviour
+    return surface(fields, model, behaviour.chunks or chunks), behaviour
 
 
 def _only(method: str, allowed: tuple[str, ...], path: str) -> None:
