@@ -9,6 +9,7 @@ from apps.audit import schedule as audit_schedule
 from apps.core import schedule as core_schedule
 from apps.core.databases import celery_url, django_database
 from apps.core.sealing import Keyring
+from config.console import UNFOLD as UNFOLD
 from config.env import boolean, env, log_level, networks, path, seconds, size, text, whole, words
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -73,6 +74,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "apps.core.web.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -100,6 +102,7 @@ TEMPLATES: list[dict[str, Any]] = [
     }
 ]
 STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = BASE_DIR / "staticfiles"
 # Without `collectstatic` (a checkout, the tests) files are served from where they lie; the image collects them.
 WHITENOISE_USE_FINDERS = not STATIC_ROOT.is_dir()
@@ -119,6 +122,7 @@ LOGIN_REDIRECT_URL = "admin:index"
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = ["config.formats"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 

@@ -1,9 +1,24 @@
 """Control plane URLs. The data plane is mounted before Django, in config.asgi."""
 
 from django.contrib import admin
+from django.http import HttpRequest
 from django.urls import include, path
+from django.views.generic import RedirectView
+
+from apps.core.web import limited
+
+
+def _account(request: HttpRequest) -> str:
+    """Whose password is being guessed, whoever guesses."""
+    return request.POST.get("username", "").strip().lower()
+
+
+# Ten tries a minute from one address, and twenty an hour at one account from wherever.
+_login = limited("login-address", "10/m")(limited("login-account", "20/h", by=_account)(admin.site.login))
 
 urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index", permanent=False)),
+    path("admin/login/", _login),
     path("admin/", admin.site.urls),
     path("", include("apps.orgs.urls")),
 ]

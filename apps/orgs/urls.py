@@ -1,5 +1,7 @@
 """Sign-in pages."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from apps.orgs.views import sign_in
+
+urlpatterns = [path("sign-in/<str:secret>/", sign_in, name="sign_in")]

@@ -1,0 +1,235 @@
+"""What the console's pages share: every write goes through an action, with an actor; nothing is logged twice.
+
+The console is Django's admin in django-unfold's clothes. Admin writes rows itself and keeps a log of its own; here an action
+writes (rule, transaction, admin event), and admin's log stays empty.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from django import forms
+from django.contrib import messages
+from django.contrib.admin.options import IS_POPUP_VAR
+from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, ValidationError
+from django.db import models
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from apps.core.actor import Actor
+from apps.core.rows import one_sentence
+from apps.core.theme import ModelAdmin
+from apps.core.web import request_address
+
+if TYPE_CHECKING:
+    _ModelForm = forms.ModelForm[models.Model]
+else:
+    _ModelForm = forms.ModelForm
+
+
+def request_actor(request: HttpRequest) -> Actor:
+    """Who is signed in, for actions and their admin events."""
+    user = cast("Any", request.user)
+    return Actor(door="admin", label=user.get_username(), user_id=user.pk, address=request_address(request))
+
+
+class ConsoleForm(_ModelForm):
+    """A form whose last step of validation is the action itself, so that what an action refuses shows at its field."""
+
+    request: HttpRequest
+    console: "ConsoleAdmin"
+    saved: models.Model | None = None
+
+    def _post_clean(self) -> None:
+        # Instead of ModelForm's, which writes into the instance and validates that: actions do both, on a row they locked.
+        if self.errors:
+            return
+        try:
+            if self.instance._state.adding:
+                self.saved = self.console.perform_add(self.request, self.cleaned_data)
+            else:
+                changes = {name: self.cleaned_data[name] for name in self.changed_data}
+                self.saved = self.console.perform_change(self.request, self.instance, changes)
+        except ValidationError as refusal:
+            self._show(refusal)
+
+    def save(self, commit: bool = True) -> Any:
+        """What the action returned; everything is saved already."""
+        self.save_m2m = lambda: None
+        return self.saved
+
+    def _show(self, refusal: ValidationError) -> None:
+        by_field = refusal.error_dict if hasattr(refusal, "error_dict") else {NON_FIELD_ERRORS: refusal.error_list}
+        for field, errors in by_field.items():
+            self.add_error(field if field in self.fields else None, errors)
+
+
+class ConsoleAdmin(ModelAdmin):
+    """A page over rows that only actions write. Deleting is off unless a subclass offers an action for it."""
+
+    form = ConsoleForm
+    show_full_result_count = False
+    list_per_page = 50
+    actions_selection_counter = True
+    compressed_fields = True  # unfold: labels beside their fields
+    list_filter_submit = True  # unfold: filters that are forms need a button
+
+    def perform_add(self, request: HttpRequest, values: Mapping[str, Any]) -> models.Model:
+        """Call the action that adds a row, with the form's values. Raises ValidationError."""
+        raise NotImplementedError
+
+    def perform_change(self, request: HttpRequest, row: models.Model, changes: Mapping[str, Any]) -> models.Model:
+        """Call the action that changes `row`; `changes` has only what differs. Raises ValidationError."""
+        raise NotImplementedError
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """The form, knowing for whom it acts."""
+        form = super().get_form(request, obj, change, **kwargs)
+        return type(form.__name__, (form,), {"request": request, "console": self})
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        """Nothing: the form's action did."""
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: Any) -> None:
+        """Nothing: the form's action did."""
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Nothing: the action left its admin event."""
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Nothing: the action left its admin event."""
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never: rows are disabled, revoked or suspended, so that what refers to them stays readable."""
+        return False
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        """The row's admin events, in place of admin's own log."""
+        return HttpResponseRedirect(f"{reverse('admin:audit_adminevent_changelist')}?q={object_id}")
+
+    def row_or_404(self, request: HttpRequest, object_id: str) -> Any:
+        """The row of a page of ours. Raises Http404; PermissionDenied to who may not see it."""
+        row = self.get_object(request, object_id)
+        if row is None:
+            raise Http404
+        if not self.has_view_permission(request, row):
+            raise PermissionDenied
+        return row
+
+    def row_url(self, row: models.Model) -> str:
+        """The row's page."""
+        meta = row._meta
+        return reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=(row.pk,))
+
+    def page(
+        self, request: HttpRequest, template: str, *, title: str, row: models.Model | None, **context: Any
+    ) -> TemplateResponse:
+        """A page of ours within the console. Never cached: some show a secret."""
+        request.current_app = self.admin_site.name  # type: ignore[attr-defined]  # admin's templates read it
+        response = TemplateResponse(
+            request,
+            template,
+            {
+                **self.admin_site.each_context(request),
+                "title": title,
+                "opts": self.opts,
+                "original": row,
+                "row": row,
+                "row_url": self.row_url(row) if row is not None else None,
+                "is_popup": IS_POPUP_VAR in request.GET,
+                **context,
+            },
+        )
+        response["Cache-Control"] = "no-store"
+        return response
+
+    def ask(
+        self,
+        request: HttpRequest,
+        row: models.Model,
+        *,
+        title: str,
+        sentence: str,
+        button: str,
+        perform: Callable[[dict[str, Any]], HttpResponse | str],
+        danger: bool = False,
+        form_class: type[forms.Form] = forms.Form,
+        initial: Mapping[str, Any] | None = None,
+    ) -> HttpResponse:
+        """A page that says what will happen and has one button; the button does it.
+
+        `perform` gets the form's values and returns a sentence for the row's page, or a page of its own. What it refuses
+        (ValidationError) is shown in place.
+        """
+        form = form_class(request.POST if request.method == "POST" else None, initial=dict(initial or {}))
+        refused = ""
+        if request.method == "POST" and form.is_valid():
+            try:
+                done = perform(form.cleaned_data)
+            except ValidationError as refusal:
+                refused = _show_in(form, refusal)
+            else:
+                if not isinstance(done, str):
+                    return done
+                messages.success(request, done)
+                return HttpResponseRedirect(self.row_url(row))
+        return self.page(
+            request,
+            "console/ask.html",
+            title=title,
+            row=row,
+            sentence=sentence,
+            button=button,
+            danger=danger,
+            form=form,
+            refused=refused,
+        )
+
+    def gone(self, request: HttpRequest, sentence: str) -> HttpResponse:
+        """Back to the list, after an action that removed its row."""
+        messages.success(request, sentence)
+        return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"))
+
+    def each_selected(
+        self, request: HttpRequest, rows: models.QuerySet[Any], perform: Callable[[Any], bool], done: str
+    ) -> None:
+        """Run an action on each selected row and say how many it changed; `done` has %(done)d and %(of)d."""
+        changed, refusals, total = 0, [], 0
+        for row in rows:
+            total += 1
+            try:
+                changed += perform(row)
+            except ValidationError as refusal:
+                refusals.append(one_sentence(refusal))
+        if changed or not refusals:
+            self.message_user(request, done % {"done": changed, "of": total}, messages.SUCCESS)
+        for sentence in refusals[:3]:
+            self.message_user(request, sentence, messages.ERROR)
+        if len(refusals) > 3:
+            self.message_user(request, _("…and %(more)d more.") % {"more": len(refusals) - 3}, messages.ERROR)
+
+
+class ReadOnlyAdmin(ConsoleAdmin):
+    """A page over rows that nobody writes here."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Never."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never."""
+        return False
+
+
+def _show_in(form: forms.Form, refusal: ValidationError) -> str:
+    """Put what was refused at its fields; what has none is returned."""
+    if not hasattr(refusal, "error_dict"):
+        return one_sentence(refusal)
+    elsewhere = {}
+    for field, errors in refusal.error_dict.items():
+        if field in form.fields:
+            form.add_error(field, errors)
+        else:
+            elsewhere[field] = errors
+    return one_sentence(ValidationError(elsewhere)) if elsewhere else ""

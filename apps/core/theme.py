@@ -1,0 +1,80 @@
+"""django-unfold, as far as the console uses it, with types: it ships none.
+
+At run time these are unfold's own names; the type checker sees what stands below TYPE_CHECKING.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+
+if TYPE_CHECKING:
+    from enum import StrEnum
+
+    from django.contrib.admin import SimpleListFilter
+    from django.core.paginator import Paginator
+    from django.db.models import Model
+    from django.forms import CheckboxSelectMultiple as CheckboxSelectMultiple
+    from django.forms import PasswordInput as PasswordInput
+    from django.forms import Select as Select
+    from django.http import HttpRequest
+
+    class ModelAdmin(admin.ModelAdmin[Any]):
+        """Admin's, and what unfold adds to it."""
+
+        def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]: ...
+
+    class ActionVariant(StrEnum):
+        """How an action's button looks."""
+
+        DEFAULT = "default"
+        PRIMARY = "primary"
+        DANGER = "danger"
+
+    class DropdownFilter(SimpleListFilter):
+        """A filter whose choices open in a list."""
+
+        all_option: list[Any]
+
+    class AutocompleteSelectFilter(admin.RelatedFieldListFilter):
+        """A filter whose choices are found by typing."""
+
+    class ChoicesDropdownFilter(admin.ChoicesFieldListFilter):
+        """A filter over a field's choices that opens in a list."""
+
+    class InfinitePaginator(Paginator[Model]):
+        """Pages without a last one: nothing is counted."""
+
+    def action[F: Callable[..., Any]](
+        *, description: Any, url_path: str, icon: str, variant: ActionVariant = ActionVariant.DEFAULT
+    ) -> Callable[[F], F]:
+        """A button on a row's page, and the view behind it."""
+
+    def display[F: Callable[..., Any]](
+        *, description: Any, label: dict[Any, str] | None = None, ordering: str | None = None
+    ) -> Callable[[F], F]:
+        """A column; with `label`, a badge whose colour depends on the value."""
+
+else:
+    from unfold.admin import ModelAdmin
+    from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter, DropdownFilter
+    from unfold.decorators import action, display
+    from unfold.enums import ActionVariant
+    from unfold.paginator import InfinitePaginator
+    from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget as CheckboxSelectMultiple
+    from unfold.widgets import UnfoldAdminPasswordWidget as PasswordInput
+    from unfold.widgets import UnfoldAdminSelectWidget as Select
+
+__all__ = [
+    "ActionVariant",
+    "AutocompleteSelectFilter",
+    "CheckboxSelectMultiple",
+    "ChoicesDropdownFilter",
+    "DropdownFilter",
+    "InfinitePaginator",
+    "ModelAdmin",
+    "PasswordInput",
+    "Select",
+    "action",
+    "display",
+]

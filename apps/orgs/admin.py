@@ -1,0 +1,246 @@
+"""The console's pages about organizations and people."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.auth.models import Group
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.timezone import now
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from apps.core.console import ConsoleAdmin, request_actor
+from apps.core.theme import ActionVariant, action, display
+from apps.orgs.actions import (
+    member_add,
+    member_remove,
+    member_update,
+    organization_create,
+    organization_resume,
+    organization_suspend,
+    organization_update,
+    sign_in_link_issue,
+    user_create,
+    user_password_set,
+    user_update,
+)
+from apps.orgs.forms import MembershipForm, PasswordForm, UserAddForm
+from apps.orgs.models import Membership, Organization, Role, User
+
+admin.site.unregister(Group)  # roles come with memberships
+
+
+@admin.register(Organization)
+class OrganizationAdmin(ConsoleAdmin):
+    """Organizations: add, rename, suspend."""
+
+    list_display = ("name", "slug", "timezone", "state", "created_at")
+    search_fields = ("name", "slug")
+    fields = ("name", "slug", "timezone")
+    actions_detail = ("suspend", "resume")
+
+    @display(
+        description=gettext_lazy("state"), label={"active": "success", "suspended": "danger"}, ordering="suspended_at"
+    )
+    def state(self, organization: Organization) -> tuple[str, str]:
+        """Whether its tokens are accepted."""
+        return ("suspended", _("suspended")) if organization.suspended_at else ("active", _("active"))
+
+    def perform_add(self, request: HttpRequest, values: Mapping[str, Any]) -> Organization:
+        """Add an organization."""
+        return organization_create(**values, actor=request_actor(request))
+
+    def perform_change(self, request: HttpRequest, row: Any, changes: Mapping[str, Any]) -> Organization:
+        """Change its name, slug or time zone."""
+        return organization_update(organization=row, actor=request_actor(request), **changes)
+
+    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
+        """Only what applies to its state."""
+        row = self.row_or_404(request, object_id)
+        hidden = "suspend" if row.suspended_at else "resume"
+        return [
+            item for item in super().get_actions_detail(request, object_id) if not item.action_name.endswith(hidden)
+        ]
+
+    @action(description=gettext_lazy("Suspend"), url_path="suspend", icon="pause_circle", variant=ActionVariant.DANGER)
+    def suspend(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask, then suspend."""
+        row = self.row_or_404(request, object_id)
+
+        def perform(_values: dict[str, Any]) -> str:
+            organization_suspend(organization=row, actor=request_actor(request))
+            return _("%(name)s is suspended.") % {"name": row}
+
+        return self.ask(
+            request,
+            row,
+            title=_("Suspend %(name)s") % {"name": row},
+            sentence=_("All its tokens are refused from the next moment on, until you resume it. Nothing is deleted."),
+            button=_("Suspend"),
+            danger=True,
+            perform=perform,
+        )
+
+    @action(description=gettext_lazy("Resume"), url_path="resume", icon="play_circle")
+    def resume(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask, then resume."""
+        row = self.row_or_404(request, object_id)
+
+        def perform(_values: dict[str, Any]) -> str:
+            organization_resume(organization=row, actor=request_actor(request))
+            return _("%(name)s is active again.") % {"name": row}
+
+        return self.ask(
+            request,
+            row,
+            title=_("Resume %(name)s") % {"name": row},
+            sentence=_("Its tokens that are neither revoked nor expired are accepted again."),
+            button=_("Resume"),
+            perform=perform,
+        )
+
+
+@admin.register(User)
+class UserAdmin(ConsoleAdmin):
+    """People: add, rename, switch off, hand out a sign-in link, set a password."""
+
+    list_display = ("email", "name", "belongs", "state", "last_login")
+    list_filter = ("is_active",)
+    search_fields = ("email", "name")
+    fields = ("email", "name", "is_active", "last_login", "created_at")
+    readonly_fields = ("last_login", "created_at")
+    add_fieldsets = ((None, {"fields": ("email", "name", "organization", "role", "password")}),)
+    actions_detail = ("sign_in_link", "set_password")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        """With the memberships that the list shows."""
+        return super().get_queryset(request).prefetch_related("memberships__organization")
+
+    @display(description=gettext_lazy("belongs to"))
+    def belongs(self, user: User) -> str:
+        """Its organizations and roles."""
+        return ", ".join(f"{m.organization} ({m.get_role_display()})" for m in user.memberships.all())
+
+    @display(description=gettext_lazy("state"), label={"active": "success", "off": "danger"}, ordering="is_active")
+    def state(self, user: User) -> tuple[str, str]:
+        """Whether the user may sign in."""
+        return ("active", _("active")) if user.is_active else ("off", _("switched off"))
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """Adding asks for more than changing."""
+        if obj is None:
+            kwargs["form"] = UserAddForm
+        return super().get_form(request, obj, change, **kwargs)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """None while adding."""
+        return self.readonly_fields if obj is not None else ()
+
+    def perform_add(self, request: HttpRequest, values: Mapping[str, Any]) -> User:
+        """Add a user and, if one was chosen, the membership."""
+        actor = request_actor(request)
+        user = user_create(email=values["email"], name=values["name"], password=values["password"] or None, actor=actor)
+        if values["organization"] is not None:
+            member_add(organization=values["organization"], user=user, role=values["role"] or Role.MEMBER, actor=actor)
+        return user
+
+    def perform_change(self, request: HttpRequest, row: Any, changes: Mapping[str, Any]) -> User:
+        """Change e-mail or name, or switch on or off."""
+        return user_update(user=row, actor=request_actor(request), **changes)
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
+        """Who has no password yet needs a link: hand it over at once."""
+        if obj.has_usable_password():
+            return super().response_add(request, obj, post_url_continue)
+        return self._reveal_link(request, obj)
+
+    @action(description=gettext_lazy("Sign-in link"), url_path="sign-in-link", icon="link")
+    def sign_in_link(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask, then show a link once."""
+        row = self.row_or_404(request, object_id)
+        return self.ask(
+            request,
+            row,
+            title=_("Sign-in link for %(user)s") % {"user": row},
+            sentence=_("You get a link that signs this user in, once, within an hour. Hand it over on a safe way."),
+            button=_("Make a link"),
+            perform=lambda _values: self._reveal_link(request, row),
+        )
+
+    @action(description=gettext_lazy("Set password"), url_path="set-password", icon="password")
+    def set_password(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask for a new password, then set it."""
+        row = self.row_or_404(request, object_id)
+
+        def perform(values: dict[str, Any]) -> str:
+            user_password_set(user=row, password=values["password"], actor=request_actor(request))
+            return _("The password is set; the user's other sessions have ended.")
+
+        return self.ask(
+            request,
+            row,
+            title=_("Set the password of %(user)s") % {"user": row},
+            sentence=_("It replaces the old one and ends the user's sessions."),
+            button=_("Set password"),
+            form_class=PasswordForm,
+            perform=perform,
+        )
+
+    def _reveal_link(self, request: HttpRequest, user: User) -> HttpResponse:
+        path = sign_in_link_issue(user=user, actor=request_actor(request))
+        return self.page(
+            request,
+            "console/reveal_link.html",
+            title=_("Sign-in link for %(user)s") % {"user": user},
+            row=user,
+            link=settings.PUBLIC_URL + path,
+            now=now(),
+        )
+
+
+@admin.register(Membership)
+class MembershipAdmin(ConsoleAdmin):
+    """Who belongs where."""
+
+    form = MembershipForm
+    list_display = ("user", "organization", "role", "created_at")
+    list_filter = ("role", "organization")
+    list_select_related = ("user", "organization")
+    search_fields = ("user__email", "user__name", "organization__name", "organization__slug")
+    autocomplete_fields = ("user", "organization")
+    actions_detail = ("remove",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Only the role changes later."""
+        return ("organization", "user") if obj is not None else ()
+
+    def perform_add(self, request: HttpRequest, values: Mapping[str, Any]) -> Membership:
+        """Add a member."""
+        return member_add(**values, actor=request_actor(request))
+
+    def perform_change(self, request: HttpRequest, row: Any, changes: Mapping[str, Any]) -> Membership:
+        """Change the role."""
+        return member_update(membership=row, role=changes.get("role", row.role), actor=request_actor(request))
+
+    @action(description=gettext_lazy("Remove"), url_path="remove", icon="person_remove", variant=ActionVariant.DANGER)
+    def remove(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask, then end the membership."""
+        row = self.row_or_404(request, object_id)
+
+        def perform(_values: dict[str, Any]) -> HttpResponse:
+            member_remove(membership=row, actor=request_actor(request))
+            return self.gone(request, _("%(user)s no longer belongs to %(organization)s.") % names)
+
+        names = {"user": row.user, "organization": row.organization}
+        return self.ask(
+            request,
+            row,
+            title=_("Remove %(user)s from %(organization)s") % names,
+            sentence=_("The user stays; only the membership ends."),
+            button=_("Remove"),
+            danger=True,
+            perform=perform,
+        )

@@ -1,0 +1,317 @@
+"""The console's pages about credentials and models."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from apps.core.console import ConsoleAdmin, request_actor
+from apps.core.theme import ActionVariant, AutocompleteSelectFilter, ChoicesDropdownFilter, action, display
+from apps.providers.actions import (
+    TIMEOUTS,
+    credential_add,
+    credential_disable,
+    credential_enable,
+    credential_rotate_secret,
+    credential_test,
+    credential_update,
+    model_add,
+    model_remove,
+    model_update,
+    models_import,
+)
+from apps.providers.forms import CredentialAddForm, CredentialChangeForm, SecretForm
+from apps.providers.models import Credential, Provider, ProviderModel
+from apps.providers.probe import models_url
+
+ON_OFF = {"on": "success", "off": "danger"}
+
+
+def _on_off(row: Credential | ProviderModel) -> tuple[str, str]:
+    return ("on", _("enabled")) if row.enabled else ("off", _("disabled"))
+
+
+def _owner(row: Credential | ProviderModel) -> str:
+    return str(row.organization) if row.organization is not None else _("everybody")
+
+
+@admin.register(Credential)
+class CredentialAdmin(ConsoleAdmin):
+    """Credentials: add, test with a live call, rotate the secret, import models, disable."""
+
+    form = CredentialChangeForm
+    list_display = ("label", "provider", "owner", "base_url", "secret_ends", "priority", "model_count", "state")
+    list_filter = (("provider", ChoicesDropdownFilter), ("organization", AutocompleteSelectFilter), "enabled")
+    list_select_related = ("organization",)
+    search_fields = ("label", "base_url", "organization__name", "organization__slug")
+    autocomplete_fields = ("organization",)
+    readonly_fields = ("owner", "secret_ends", "created_at", "updated_at")
+    fieldsets = (
+        (
+            None,
+            {"fields": ("label", "provider", "owner", "base_url", "secret", "secret_ends", "api_version", "priority")},
+        ),
+        (gettext_lazy("Timeouts"), {"fields": TIMEOUTS, "classes": ("collapse",)}),
+        (gettext_lazy("History"), {"fields": ("created_at", "updated_at"), "classes": ("collapse",)}),
+    )
+    add_fieldsets = (
+        (
+            None,
+            {"fields": ("provider", "label", "organization", "base_url", "secret", "api_version", "priority")},
+        ),
+        (gettext_lazy("Timeouts"), {"fields": TIMEOUTS, "classes": ("collapse",)}),
+    )
+    actions_detail = ("test", "rotate", "import_models", "disable", "enable")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Credential]:
+        """With the number of models of its own."""
+        return super().get_queryset(request).annotate(own_models=Count("models"))
+
+    @display(description=gettext_lazy("offered to"), ordering="organization")
+    def owner(self, credential: Credential) -> str:
+        """The organization, or everybody."""
+        return _owner(credential)
+
+    @display(description=gettext_lazy("secret"))
+    def secret_ends(self, credential: Credential) -> str:
+        """All that is shown of the secret."""
+        if credential.sealed_secret is None:
+            return _("none")
+        return f"…{credential.secret_hint}" if credential.secret_hint else _("set")
+
+    @display(description=gettext_lazy("own models"), ordering="own_models")
+    def model_count(self, credential: Any) -> int:
+        """Models that it alone serves."""
+        return int(credential.own_models)
+
+    @display(description=gettext_lazy("state"), label=ON_OFF, ordering="enabled")
+    def state(self, credential: Credential) -> tuple[str, str]:
+        """Whether it is asked."""
+        return _on_off(credential)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """Adding asks for provider and owner, which stay."""
+        if obj is None:
+            kwargs["form"] = CredentialAddForm
+        return super().get_form(request, obj, change, **kwargs)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Provider and owner stay what they were."""
+        return (*self.readonly_fields, "provider") if obj is not None else ()
+
+    def perform_add(self, request: HttpRequest, values: Mapping[str, Any]) -> Credential:
+        """Add a credential."""
+        return credential_add(**values, actor=request_actor(request))
+
+    def perform_change(self, request: HttpRequest, row: Any, changes: Mapping[str, Any]) -> Credential:
+        """Change its settings."""
+        return credential_update(credential=row, actor=request_actor(request), **changes)
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
+        """On to the test: a credential is worth what a call with it shows."""
+        return HttpResponse(status=302, headers={"Location": f"{self.row_url(obj).removesuffix('change/')}test/"})
+
+    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
+        """Only what applies to its state and provider."""
+        row = self.row_or_404(request, object_id)
+        hidden = ["_enable" if row.enabled else "_disable"]
+        if row.provider not in {Provider.OPENAI, Provider.OPENAI_COMPATIBLE}:
+            hidden.append("_import_models")
+        items = super().get_actions_detail(request, object_id)
+        return [item for item in items if not item.action_name.endswith(tuple(hidden))]
+
+    @action(description=gettext_lazy("Test"), url_path="test", icon="network_check", variant=ActionVariant.PRIMARY)
+    def test(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Say what will be called, then call it and show how it went."""
+        row = self.row_or_404(request, object_id)
+        result = credential_test(credential=row) if request.method == "POST" else None
+        return self.page(
+            request,
+            "console/credential_test.html",
+            title=_("Test %(name)s") % {"name": row},
+            row=row,
+            url=models_url(row),
+            result=result,
+            models_shown=result.models[:60] if result else (),
+            models_more=max(len(result.models) - 60, 0) if result else 0,
+        )
+
+    @action(description=gettext_lazy("Rotate secret"), url_path="rotate", icon="key")
+    def rotate(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask for the new secret, then replace the old one."""
+        row = self.row_or_404(request, object_id)
+
+        def perform(values: dict[str, Any]) -> str:
+            credential_rotate_secret(credential=row, secret=values["secret"], actor=request_actor(request))
+            return _("The secret of %(name)s is replaced.") % {"name": row}
+
+        return self.ask(
+            request,
+            row,
+            title=_("Rotate the secret of %(name)s") % {"name": row},
+            sentence=_(
+                "New calls use the new secret at once; calls under way end with the old one. Revoke the old one at the "
+                "provider afterwards. The secret goes to %(url)s."
+            )
+            % {"url": row.base_url},
+            button=_("Rotate secret"),
+            form_class=SecretForm,
+            perform=perform,
+        )
+
+    @action(description=gettext_lazy("Import models"), url_path="import", icon="download")
+    def import_models(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask, then list what the provider lists."""
+        row = self.row_or_404(request, object_id)
+
+        def perform(_values: dict[str, Any]) -> str:
+            added = models_import(credential=row, actor=request_actor(request))
+            if not added:
+                return _("Nothing to add: every model it lists is listed here already.")
+            return ngettext("Added %(count)d model.", "Added %(count)d models.", len(added)) % {"count": len(added)}
+
+        return self.ask(
+            request,
+            row,
+            title=_("Import models from %(name)s") % {"name": row},
+            sentence=_("%(url)s is asked for its models. Those not listed here yet are added, served by it alone.")
+            % {"url": models_url(row)},
+            button=_("Import"),
+            perform=perform,
+        )
+
+    @action(description=gettext_lazy("Disable"), url_path="disable", icon="pause_circle", variant=ActionVariant.DANGER)
+    def disable(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask, then disable."""
+        row = self.row_or_404(request, object_id)
+
+        def perform(_values: dict[str, Any]) -> str:
+            credential_disable(credential=row, actor=request_actor(request))
+            return _("%(name)s is disabled.") % {"name": row}
+
+        return self.ask(
+            request,
+            row,
+            title=_("Disable %(name)s") % {"name": row},
+            sentence=_("The gateway asks it no more. Calls under way are finished."),
+            button=_("Disable"),
+            danger=True,
+            perform=perform,
+        )
+
+    @action(description=gettext_lazy("Enable"), url_path="enable", icon="play_circle")
+    def enable(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask, then enable."""
+        row = self.row_or_404(request, object_id)
+
+        def perform(_values: dict[str, Any]) -> str:
+            credential_enable(credential=row, actor=request_actor(request))
+            return _("%(name)s is enabled.") % {"name": row}
+
+        return self.ask(
+            request,
+            row,
+            title=_("Enable %(name)s") % {"name": row},
+            sentence=_("The gateway asks it again, in the order of its priority."),
+            button=_("Enable"),
+            perform=perform,
+        )
+
+
+@admin.register(ProviderModel)
+class ProviderModelAdmin(ConsoleAdmin):
+    """Models: add, rename, disable, remove; import them from a credential's page."""
+
+    list_display = ("name", "provider", "kind", "owner", "served_by", "state")
+    list_filter = (
+        ("provider", ChoicesDropdownFilter),
+        ("kind", ChoicesDropdownFilter),
+        ("organization", AutocompleteSelectFilter),
+        "enabled",
+    )
+    list_select_related = ("organization", "credential")
+    search_fields = ("name", "upstream_name")
+    autocomplete_fields = ("organization", "credential")
+    fields = ("name", "provider", "kind", "organization", "credential", "upstream_name", "enabled")
+    actions = ("enable_selected", "disable_selected")
+    actions_detail = ("remove",)
+
+    @display(description=gettext_lazy("offered to"), ordering="organization")
+    def owner(self, model: ProviderModel) -> str:
+        """The organization, or everybody."""
+        return _owner(model)
+
+    @display(description=gettext_lazy("served by"), ordering="credential")
+    def served_by(self, model: ProviderModel) -> str:
+        """The one credential, or any of the provider's."""
+        return model.credential.label if model.credential is not None else _("any of the provider's")
+
+    @display(description=gettext_lazy("state"), label=ON_OFF, ordering="enabled")
+    def state(self, model: ProviderModel) -> tuple[str, str]:
+        """Whether it is offered."""
+        return _on_off(model)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """A new one is enabled."""
+        return self.fields if obj is not None else tuple(name for name in self.fields if name != "enabled")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """A model stays with its provider and organization."""
+        return ("provider", "organization") if obj is not None else ()
+
+    def perform_add(self, request: HttpRequest, values: Mapping[str, Any]) -> ProviderModel:
+        """List a model."""
+        return model_add(**values, actor=request_actor(request))
+
+    def perform_change(self, request: HttpRequest, row: Any, changes: Mapping[str, Any]) -> ProviderModel:
+        """Change how it is offered."""
+        return model_update(model=row, actor=request_actor(request), **changes)
+
+    @action(description=gettext_lazy("Remove"), url_path="remove", icon="delete", variant=ActionVariant.DANGER)
+    def remove(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask, then take it off the list."""
+        row = self.row_or_404(request, object_id)
+
+        def perform(_values: dict[str, Any]) -> HttpResponse:
+            model_remove(model=row, actor=request_actor(request))
+            return self.gone(request, _("%(model)s is no longer listed.") % {"model": row})
+
+        return self.ask(
+            request,
+            row,
+            title=_("Remove %(model)s") % {"model": row},
+            sentence=_("Requests for it are refused as for an unknown model. Its past requests stay on record."),
+            button=_("Remove"),
+            danger=True,
+            perform=perform,
+        )
+
+    @admin.action(description=gettext_lazy("Enable"))
+    def enable_selected(self, request: HttpRequest, models: QuerySet[ProviderModel]) -> None:
+        """Offer each."""
+        self._switch_selected(
+            request, models, enabled=True, done=_("Enabled %(done)d of %(of)d; the rest already were.")
+        )
+
+    @admin.action(description=gettext_lazy("Disable"))
+    def disable_selected(self, request: HttpRequest, models: QuerySet[ProviderModel]) -> None:
+        """Offer none of them any more."""
+        done = _("Disabled %(done)d of %(of)d; the rest already were.")
+        self._switch_selected(request, models, enabled=False, done=done)
+
+    def _switch_selected(
+        self, request: HttpRequest, models: QuerySet[ProviderModel], *, enabled: bool, done: str
+    ) -> None:
+        actor = request_actor(request)
+
+        def switch(model: ProviderModel) -> bool:
+            if model.enabled == enabled:
+                return False
+            model_update(model=model, actor=actor, enabled=enabled)
+            return True
+
+        self.each_selected(request, models, switch, done)

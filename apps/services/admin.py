@@ -1,0 +1,290 @@
+"""The console's pages about services and their tokens."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.db.models import Count, Max, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.timezone import now
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from apps.core.console import ConsoleAdmin, request_actor
+from apps.core.theme import ActionVariant, AutocompleteSelectFilter, DropdownFilter, action, display
+from apps.services.actions import (
+    service_create,
+    service_disable,
+    service_enable,
+    service_update,
+    token_issue,
+    token_revoke,
+)
+from apps.services.forms import TokenForm
+from apps.services.models import Service, Token, TokenState
+
+STATE_LABELS = {TokenState.LIVE: "success", TokenState.EXPIRED: "warning", TokenState.REVOKED: "danger"}
+
+
+@admin.register(Service)
+class ServiceAdmin(ConsoleAdmin):
+    """Services: add, rename, disable; each with its tokens."""
+
+    list_display = ("name", "organization", "state", "live_tokens", "last_used")
+    list_filter = (("organization", AutocompleteSelectFilter),)
+    list_select_related = ("organization",)
+    search_fields = ("name", "organization__name", "organization__slug")
+    autocomplete_fields = ("organization",)
+    fields = ("organization", "name")
+    actions_detail = ("issue", "disable", "enable")
+    change_form_after_template = "console/service_tokens.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Service]:
+        """With what the list shows of the tokens."""
+        moment = now()
+        live = Q(tokens__revoked_at=None) & (Q(tokens__expires_at=None) | Q(tokens__expires_at__gt=moment))
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(live_token_count=Count("tokens", filter=live), used_at=Max("tokens__last_used_at"))
+        )
+
+    @display(
+        description=gettext_lazy("state"), label={"active": "success", "disabled": "danger"}, ordering="disabled_at"
+    )
+    def state(self, service: Service) -> tuple[str, str]:
+        """Whether its tokens are accepted."""
+        return ("disabled", _("disabled")) if service.disabled_at else ("active", _("active"))
+
+    @display(description=gettext_lazy("live tokens"), ordering="live_token_count")
+    def live_tokens(self, service: Any) -> int:
+        """Neither revoked nor expired."""
+        return int(service.live_token_count)
+
+    @display(description=gettext_lazy("last used"), ordering="used_at")
+    def last_used(self, service: Any) -> Any:
+        """When a token of its was last accepted, to the minute."""
+        return service.used_at
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """A service stays with its organization."""
+        return ("organization",) if obj is not None else ()
+
+    def perform_add(self, request: HttpRequest, values: Mapping[str, Any]) -> Service:
+        """Add a service."""
+        return service_create(**values, actor=request_actor(request))
+
+    def perform_change(self, request: HttpRequest, row: Any, changes: Mapping[str, Any]) -> Service:
+        """Rename it."""
+        return service_update(service=row, name=changes.get("name", row.name), actor=request_actor(request))
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """With the service's tokens below the form."""
+        moment = now()
+        tokens = Token.objects.filter(service=object_id)[:100] if self.get_object(request, object_id) else []
+        shown = [
+            {"token": token, "state": token.state(moment), "label": STATE_LABELS[token.state(moment)]}
+            for token in tokens
+        ]
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "shown_tokens": shown})
+
+    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
+        """Only what applies to its state."""
+        hidden = ("_issue", "_disable") if self.row_or_404(request, object_id).disabled_at else ("_enable",)
+        items = super().get_actions_detail(request, object_id)
+        return [item for item in items if not item.action_name.endswith(hidden)]
+
+    @action(description=gettext_lazy("Issue token"), url_path="issue", icon="add", variant=ActionVariant.PRIMARY)
+    def issue(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """On to the form for a token, with this service chosen."""
+        self.row_or_404(request, object_id)
+        return HttpResponse(
+            status=302, headers={"Location": f"{reverse('admin:services_token_add')}?service={object_id}"}
+        )
+
+    @action(description=gettext_lazy("Disable"), url_path="disable", icon="pause_circle", variant=ActionVariant.DANGER)
+    def disable(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask, then disable."""
+        row = self.row_or_404(request, object_id)
+
+        def perform(_values: dict[str, Any]) -> str:
+            service_disable(service=row, actor=request_actor(request))
+            return _("%(name)s is disabled.") % {"name": row}
+
+        return self.ask(
+            request,
+            row,
+            title=_("Disable %(name)s") % {"name": row},
+            sentence=_("All its tokens are refused from the next moment on, until you enable it. None is revoked."),
+            button=_("Disable"),
+            danger=True,
+            perform=perform,
+        )
+
+    @action(description=gettext_lazy("Enable"), url_path="enable", icon="play_circle")
+    def enable(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask, then enable."""
+        row = self.row_or_404(request, object_id)
+
+        def perform(_values: dict[str, Any]) -> str:
+            service_enable(service=row, actor=request_actor(request))
+            return _("%(name)s is active again.") % {"name": row}
+
+        return self.ask(
+            request,
+            row,
+            title=_("Enable %(name)s") % {"name": row},
+            sentence=_("Its tokens that are neither revoked nor expired are accepted again."),
+            button=_("Enable"),
+            perform=perform,
+        )
+
+
+class StateFilter(DropdownFilter):
+    """Which are live, expired or revoked."""
+
+    title = gettext_lazy("state")
+    parameter_name = "state"
+
+    def lookups(self, _request: HttpRequest, _model_admin: Any) -> Iterable[tuple[str, Any]]:
+        """The states."""
+        return TokenState.choices
+
+    def queryset(self, _request: HttpRequest, queryset: QuerySet[Token]) -> QuerySet[Token]:
+        """Those in the chosen state now."""
+        expired = Q(expires_at__lte=now())
+        match self.value():
+            case TokenState.LIVE:
+                return queryset.filter(revoked_at=None).exclude(expired)
+            case TokenState.EXPIRED:
+                return queryset.filter(expired, revoked_at=None)
+            case TokenState.REVOKED:
+                return queryset.exclude(revoked_at=None)
+        return queryset
+
+
+@admin.register(Token)
+class TokenAdmin(ConsoleAdmin):
+    """Tokens: issue, with one reveal; revoke."""
+
+    list_display = ("name", "shown", "service", "organization", "state", "expires_at", "last_used_at")
+    list_filter = (
+        StateFilter,
+        ("service", AutocompleteSelectFilter),
+        ("organization", AutocompleteSelectFilter),
+    )
+    list_select_related = ("service", "organization")
+    search_fields = ("hint", "name", "service__name", "organization__name", "organization__slug")
+    fields = (
+        "name",
+        "shown",
+        "state",
+        "service",
+        "organization",
+        "allowed",
+        "expires_at",
+        "last_used_at",
+        "revoked_at",
+        "created_by",
+        "created_at",
+    )
+    readonly_fields = ("shown", "state", "allowed")
+    add_fieldsets = ((None, {"fields": ("service", "name", "lifetime", "scopes")}),)
+    autocomplete_fields = ("service",)
+    actions = ("revoke_selected",)
+    actions_detail = ("revoke",)
+
+    @display(description=gettext_lazy("token"))
+    def shown(self, token: Token) -> str:
+        """What is left of it to show."""
+        return token.masked
+
+    @display(description=gettext_lazy("state"), label=STATE_LABELS)
+    def state(self, token: Token) -> tuple[str, str]:
+        """What it is worth now."""
+        found = token.state(now())
+        return found.value, str(found.label)
+
+    @display(description=gettext_lazy("scopes"))
+    def allowed(self, token: Token) -> str:
+        """The endpoints it may call."""
+        return ", ".join(token.scopes) or _("all endpoints")
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """There is a form for new ones only."""
+        if obj is None:
+            kwargs["form"] = TokenForm
+        return super().get_form(request, obj, change, **kwargs)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """None while issuing."""
+        return super().get_readonly_fields(request, obj) if obj is not None else ()
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never: a token is revoked, and another issued."""
+        return False
+
+    def perform_add(self, request: HttpRequest, values: Mapping[str, Any]) -> Token:
+        """Issue a token; its plaintext travels on the row to the one page that shows it, and nowhere else."""
+        lifetime = values["lifetime"]
+        token, plaintext = token_issue(
+            service=values["service"],
+            name=values["name"],
+            expires_at=None if lifetime is None else now() + lifetime,
+            scopes=values["scopes"],
+            actor=request_actor(request),
+        )
+        token.plaintext = plaintext  # type: ignore[attr-defined]  # for this request only
+        return token
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
+        """The one page that shows the token."""
+        return self.page(
+            request,
+            "console/reveal_token.html",
+            title=_("Token %(name)s") % {"name": obj.name},
+            row=obj,
+            plaintext=obj.plaintext,
+            base_url=f"{settings.PUBLIC_URL}/v1",
+            allowed=self.allowed(obj),
+        )
+
+    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
+        """A revoked token cannot be revoked again."""
+        if self.row_or_404(request, object_id).revoked_at is not None:
+            return []
+        return list(super().get_actions_detail(request, object_id))
+
+    @action(description=gettext_lazy("Revoke"), url_path="revoke", icon="block", variant=ActionVariant.DANGER)
+    def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask, then revoke."""
+        row = self.row_or_404(request, object_id)
+
+        def perform(_values: dict[str, Any]) -> str:
+            done = token_revoke(token=row, actor=request_actor(request))
+            return (_("%(name)s is revoked.") if done else _("%(name)s was revoked already.")) % {"name": row}
+
+        return self.ask(
+            request,
+            row,
+            title=_("Revoke %(name)s") % {"name": row},
+            sentence=_("It is refused within a second, everywhere and for good. Its requests stay on record."),
+            button=_("Revoke now"),
+            danger=True,
+            perform=perform,
+        )
+
+    @admin.action(description=gettext_lazy("Revoke now"), permissions=["view"])
+    def revoke_selected(self, request: HttpRequest, tokens: QuerySet[Token]) -> None:
+        """Revoke each that is not revoked yet."""
+        actor = request_actor(request)
+        self.each_selected(
+            request,
+            tokens,
+            lambda token: token_revoke(token=token, actor=actor),
+            _("Revoked %(done)d of %(of)d; the rest already were."),
+        )

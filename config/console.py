@@ -1,0 +1,83 @@
+"""How the console looks and where things are in it: django-unfold's settings."""
+
+from typing import Any
+
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
+
+
+def _link(title: Any, icon: str, model: str) -> dict[str, Any]:
+    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{model}_changelist")}
+
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Tollgate",
+    "SITE_HEADER": "Tollgate",
+    "SITE_SYMBOL": "toll",
+    "SITE_URL": None,
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("console/favicon.svg")},
+    ],
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": True,
+    "DASHBOARD_CALLBACK": "apps.audit.dashboard.dashboard",
+    "STYLES": [lambda _request: static("console/console.css")],
+    "SCRIPTS": [lambda _request: static("console/console.js")],
+    "COLORS": {
+        "primary": {
+            "50": "oklch(96.2% .018 272.314)",
+            "100": "oklch(93% .034 272.788)",
+            "200": "oklch(87% .065 274.039)",
+            "300": "oklch(78.5% .115 274.713)",
+            "400": "oklch(67.3% .182 276.935)",
+            "500": "oklch(58.5% .233 277.117)",
+            "600": "oklch(51.1% .262 276.966)",
+            "700": "oklch(45.7% .24 277.023)",
+            "800": "oklch(39.8% .195 277.366)",
+            "900": "oklch(35.9% .144 278.697)",
+            "950": "oklch(25.7% .09 281.288)",
+        },
+    },
+    "SIDEBAR": {
+        "show_search": True,
+        "show_all_applications": False,
+        "navigation": [
+            {"items": [{"title": _("Overview"), "icon": "monitoring", "link": reverse_lazy("admin:index")}]},
+            {
+                "title": _("Gateway"),
+                "separator": True,
+                "items": [
+                    _link(_("Services"), "apps", "services_service"),
+                    _link(_("Tokens"), "key", "services_token"),
+                ],
+            },
+            {
+                "title": _("Providers"),
+                "separator": True,
+                "items": [
+                    _link(_("Credentials"), "cloud_lock", "providers_credential"),
+                    _link(_("Models"), "neurology", "providers_providermodel"),
+                ],
+            },
+            {
+                "title": _("Record"),
+                "separator": True,
+                "items": [
+                    _link(_("Request records"), "receipt_long", "audit_requestrecord"),
+                    _link(_("Admin events"), "history", "audit_adminevent"),
+                ],
+            },
+            {
+                "title": _("People"),
+                "separator": True,
+                "items": [
+                    _link(_("Organizations"), "domain", "orgs_organization"),
+                    _link(_("Users"), "person", "orgs_user"),
+                    _link(_("Memberships"), "group", "orgs_membership"),
+                ],
+            },
+        ],
+    },
+}

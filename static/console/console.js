@@ -1,0 +1,44 @@
+// The console's own behaviour. No inline scripts: the content security policy forbids them.
+
+// Copy buttons: <button data-copy="#id"> copies the text of that element.
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const source = document.querySelector(button.dataset.copy);
+  const text = source.textContent.trim();
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    // Plain http on another host, or permission denied: select it, and let the old command copy.
+    const range = document.createRange();
+    range.selectNodeContents(source);
+    const selection = window.getSelection();
+    selection.removeAllRanges();
+    selection.addRange(range);
+    document.execCommand("copy");
+  }
+  const label = button.querySelector("[data-label]") || button;
+  const before = label.textContent;
+  label.textContent = button.dataset.copied || "Copied";
+  button.setAttribute("data-done", "");
+  setTimeout(() => {
+    label.textContent = before;
+    button.removeAttribute("data-done");
+  }, 1500);
+});
+
+document.addEventListener("DOMContentLoaded", () => {
+  // A page that answered a POST and shows a secret: reloading it must not send the form again and make another.
+  const reveal = document.querySelector("[data-replace-url]");
+  if (reveal) history.replaceState(null, "", reveal.dataset.replaceUrl);
+
+  // Buttons that start something slow say so, and cannot be pressed twice.
+  for (const form of document.querySelectorAll("form[data-once]")) {
+    form.addEventListener("submit", () => {
+      const button = form.querySelector("button[type=submit]");
+      button.setAttribute("aria-busy", "true");
+      if (button.dataset.busy) button.textContent = button.dataset.busy;
+      setTimeout(() => (button.disabled = true));
+    });
+  }
+});
