@@ -9,6 +9,7 @@ from django.core.management import execute_from_command_line
 
 from apps.core.embedded import ServiceError
 from apps.launch.environment import VARIABLES, Wishes, environment_for
+from apps.launch.headstart import head_start
 from config.env import env, path, text, whole
 
 
@@ -30,6 +31,8 @@ def main() -> int:
         )
         with environment_for(sys.argv, wishes) as variables:
             os.environ.update(variables)
+            if sys.argv[1:2] == ["up"]:
+                head_start(env("DATABASE_URL", text))
             execute_from_command_line(sys.argv)
     except (ServiceError, ImproperlyConfigured) as error:
         sys.stderr.write(f"tollgate: {error}\n")

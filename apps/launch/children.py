@@ -19,7 +19,6 @@ class ChildPlan:
     argv: Sequence[str]
     log: Path
     checkout: Path
-    patience: float  # seconds from the stop signal until it is killed
     pass_fds: tuple[int, ...] = ()
 
     def spawn(self) -> subprocess.Popen[bytes]:
@@ -27,15 +26,13 @@ class ChildPlan:
         return spawn(self.argv, log=self.log, death_signal=signal.SIGKILL, cwd=self.checkout, pass_fds=self.pass_fds)
 
 
-def web(folder: DataFolder, checkout: Path, *, listening: int, drain_seconds: float) -> ChildPlan:
+def web(folder: DataFolder, checkout: Path, *, listening: int) -> ChildPlan:
     """Both planes in one process, on a socket that is already open: the port survives the process."""
-    options = ["--fd", str(listening), "--timeout-graceful-shutdown", str(max(1, round(drain_seconds)))]
     return ChildPlan(
         name="web",
-        argv=[sys.executable, "-m", "apps.launch.web", *options],
+        argv=[sys.executable, "-m", "apps.launch.web", "--fd", str(listening)],
         log=folder.log("web"),
         checkout=checkout,
-        patience=drain_seconds + 10,
         pass_fds=(listening,),
     )
 
@@ -49,7 +46,6 @@ def worker(folder: DataFolder, checkout: Path) -> ChildPlan:
         argv=[sys.executable, "-m", "celery", "-A", "config", "worker", *options, *schedule],
         log=folder.log("worker"),
         checkout=checkout,
-        patience=20,
     )
 
 
@@ -60,5 +56,4 @@ def sandbox(folder: DataFolder, checkout: Path, *, port: int) -> ChildPlan:
         argv=[sys.executable, "-m", "apps.providers.sandbox", "--host", "127.0.0.1", "--port", str(port)],
         log=folder.log("sandbox"),
         checkout=checkout,
-        patience=5,
     )

@@ -5,13 +5,14 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from apps.core.embedded import DataFolder, Embedded, ServiceError, State
-from apps.core.embedded.processes import Identity
+from apps.core.embedded.processes import Identity, kill_group
 from apps.launch.ports import listener
 from apps.launch.terminal import Terminal
 
@@ -29,6 +30,7 @@ class Foundation:
     listener: socket.socket  # kept open here, so that the port stays ours while web restarts
     terminal: Terminal
     began: float  # on the monotonic clock
+    early_web: subprocess.Popen[bytes] | None = None  # web, where it got a head start
     environment: dict[str, str] = field(default_factory=dict)
 
     def publish(self, environment: dict[str, str]) -> None:
@@ -36,6 +38,11 @@ class Foundation:
         me = Identity.of(os.getpid())
         if me:
             self.folder.publish(State(me, _COMMAND, environment))
+
+    def abandon_web(self) -> None:
+        """End a web with a head start that nobody came to watch."""
+        if self.early_web:
+            kill_group(self.early_web)
 
 
 _current: list[Foundation] = []
@@ -46,6 +53,11 @@ def current_foundation() -> Foundation:
     if not _current:
         raise ServiceError("`up` starts services before Django is loaded: run it as `manage.py up`, or `make up`.")
     return _current[0]
+
+
+def current_foundation_or_none() -> Foundation | None:
+    """The same, for code that other commands pass as well."""
+    return _current[0] if _current else None
 
 
 @contextlib.contextmanager
@@ -68,6 +80,7 @@ def foundation(root: Path, host: str, port: int, services: Sequence[str]) -> Ite
         ground = Foundation(folder, private, listening, terminal, began)
         ending.callback(private.stop)
         ending.callback(folder.withdraw)
+        ending.callback(ground.abandon_web)
         if services:
             with terminal.step("services") as done:
                 ground.environment = private.start()

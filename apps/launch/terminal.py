@@ -15,6 +15,7 @@ class Terminal:
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
         self._open = False  # a step's label is written, its result is not
+        self._ticks = 0
 
     def say(self, text: str) -> None:
         """A line, or several, by themselves."""
@@ -29,6 +30,11 @@ class Terminal:
         """A fact under its label."""
         self.say(f"  {label:<{_LABEL}}{text}")
 
+    def tick(self) -> None:
+        """One more part of the step is done."""
+        self._write(".")
+        self._ticks += 1
+
     @contextlib.contextmanager
     def step(self, label: str) -> Iterator[Callable[[str], None]]:
         """Something that takes a while: the label at once, the result and the time it took at the end."""
@@ -39,17 +45,18 @@ class Terminal:
             result = text
 
         self._write(f"  {label:<{_LABEL}}")
-        self._open = True
+        self._open, self._ticks = True, 0
         try:
             yield done
-        except BaseException:
+        except BaseException as error:
             if self._open:
-                self.say("failed")
+                self._open = False
+                self._write("stopped\n" if isinstance(error, KeyboardInterrupt) else "failed\n")
             raise
         took = f"{result} ({time.monotonic() - began:.1f} s)"
         if self._open:
             self._open = False
-            self._write(took + "\n")
+            self._write((" " if self._ticks else "") + took + "\n")
         else:  # something was said meanwhile
             self.line(label, took)
 

@@ -1,9 +1,12 @@
 """python -m apps.launch.web: the web process of `up`, on a listening socket that it is handed."""
 
 import argparse
+import math
+import os
 import sys
 
 import uvicorn
+from django.conf import settings
 
 from apps.gateway.server import BoundedHttpProtocol
 
@@ -12,8 +15,8 @@ def main() -> int:
     """Serve both planes until SIGTERM; returns the exit code."""
     parser = argparse.ArgumentParser(prog="apps.launch.web")
     parser.add_argument("--fd", type=int, required=True, help="descriptor of the listening socket")
-    parser.add_argument("--timeout-graceful-shutdown", type=int, required=True, help="seconds for running answers")
     options = parser.parse_args()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     server = uvicorn.Server(
         uvicorn.Config(
             "config.asgi:application",
@@ -26,7 +29,7 @@ def main() -> int:
             server_header=False,
             access_log=False,  # every call has a record
             log_config=None,  # Django's
-            timeout_graceful_shutdown=options.timeout_graceful_shutdown,
+            timeout_graceful_shutdown=math.ceil(settings.DRAIN_TIMEOUT),
         )
     )
     server.run()

@@ -2,7 +2,7 @@
 
 import http.client
 import time
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -17,6 +17,7 @@ from apps.launch import children, demo
 from apps.launch.announcement import announcement
 from apps.launch.children import ChildPlan
 from apps.launch.foundation import Foundation, current_foundation
+from apps.launch.headstart import CHECKOUT, migrations_done
 from apps.launch.ports import free_port
 from apps.launch.supervisor import Child, Supervisor
 from apps.launch.terminal import Terminal
@@ -37,6 +38,7 @@ class Command(BaseCommand):
         """Returns when told to stop. Raises ServiceError when something does not start, or does not stay up."""
         ground = current_foundation()
         _migrate(ground.terminal)
+        migrations_done(ground, settings.DATABASE_URL)
         port = free_port(demo.sandbox_port())
         with ground.terminal.step("demo") as done:
             created = demo.demo_create(sandbox_url=demo.sandbox_url(port))
@@ -56,21 +58,22 @@ class Command(BaseCommand):
 
     def _run(self, ground: Foundation, supervisor: Supervisor, sandbox_port: int) -> None:
         for server, process in ground.services.running:
-            supervisor.adopt(
-                Child(server.name, server.log, lambda server=server: ground.services.restart(server), process=process)
-            )
-        checkout = Path(settings.BASE_DIR)
-        listening = ground.listener.fileno()
+            supervisor.adopt(Child(server.name, server.log, partial(ground.services.restart, server), process=process))
         plans = [
-            children.web(ground.folder, checkout, listening=listening, drain_seconds=settings.DRAIN_TIMEOUT),
-            children.worker(ground.folder, checkout),
+            children.web(ground.folder, CHECKOUT, listening=ground.listener.fileno()),
+            children.worker(ground.folder, CHECKOUT),
         ]
         if demo.sandbox_credential() is not None:
-            plans.append(children.sandbox(ground.folder, checkout, port=sandbox_port))
+            plans.append(children.sandbox(ground.folder, CHECKOUT, port=sandbox_port))
         connections.close_all()
         with ground.terminal.step("processes") as done:
             for plan in plans:
-                supervisor.start(_child(plan))
+                child = Child(plan.name, plan.log, plan.spawn, _patience(plan))
+                if plan.name == "web" and ground.early_web is not None:
+                    child.process, ground.early_web = ground.early_web, None
+                    supervisor.adopt(child)
+                else:
+                    supervisor.start(child)
             if not supervisor.watch(_Readiness(ground, time.monotonic() + _READY_SECONDS), tick=0.1):
                 return
             done(f"{', '.join(plan.name for plan in plans)} running")
@@ -87,8 +90,9 @@ class Command(BaseCommand):
         supervisor.watch()
 
 
-def _child(plan: ChildPlan) -> Child:
-    return Child(plan.name, plan.log, plan.spawn, plan.patience)
+def _patience(plan: ChildPlan) -> float:
+    """Seconds from the stop signal until it is killed."""
+    return settings.DRAIN_TIMEOUT + 10 if plan.name == "web" else 20.0
 
 
 def _migrate(terminal: Terminal) -> None:
@@ -97,30 +101,26 @@ def _migrate(terminal: Terminal) -> None:
         executor = MigrationExecutor(connection)
         plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
         if plan:
-            call_command("migrate", interactive=False, verbosity=1, stdout=_MigrationLines(terminal))
+            call_command("migrate", interactive=False, verbosity=1, stdout=_MigrationDots(terminal))
         done(f"{len(plan)} migrations applied" if plan else "up to date")
 
 
-class _MigrationLines(OutputWrapper):
-    """Takes what `migrate` prints and shows the steps alone, as they end."""
+class _MigrationDots(OutputWrapper):
+    """Takes what `migrate` prints and shows a dot for every migration that ends well."""
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
-        self._step = ""
 
-    def write(self, msg: str = "", *_style: Any, **_ending: Any) -> None:
-        """Django's way of printing: a step's name, and later `OK`."""
-        text = msg.strip()
-        if text.startswith("Applying "):
-            self._step = text.removeprefix("Applying ").rstrip(".")
-        elif text == "OK" and self._step:
-            self._terminal.line("", self._step)
+    def write(self, msg: str = "", *_style: Any, **_ending: Any) -> None:  # type: ignore[override]  # Django's own form
+        """Django's way of printing: a migration's name, and later `OK`."""
+        if msg.strip() == "OK":
+            self._terminal.tick()
 
     def flush(self) -> None:
         """Everything is shown already."""
 
     def isatty(self) -> bool:
-        """No colours: the lines are ours."""
+        """No colours: the dots are ours."""
         return False
 
 
