@@ -1,6 +1,7 @@
 from typing import Any
 
 from django.apps import AppConfig
+from django.apps import apps as live_apps
 from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
@@ -16,7 +17,8 @@ class ProvidersConfig(AppConfig):
         post_migrate.connect(_list_catalogue, sender=self)
 
 
-def _list_catalogue(*, apps: Any, **_kwargs: Any) -> None:
+def _list_catalogue(*, apps: Any = live_apps, **_kwargs: Any) -> None:
+    # `flush` sends the signal as well, and then without a registry.
     # Imported here: models are not loaded yet when this module is.
     from apps.providers.actions import catalogue_sync  # noqa: PLC0415 - see above
 
