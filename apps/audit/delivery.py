@@ -58,7 +58,7 @@ WHERE services_token.id = used.id
 """
 
 
-class DatabaseAway(Exception):  # noqa: N818 - a state of affairs, not a mistake
+class DatabaseAway(Exception):
     """PostgreSQL could not take a batch now, for a reason that is not the batch's. Deliver it again later."""
 
 
@@ -106,7 +106,7 @@ class Delivery:
             if records == 1:
                 path = reject(self._root, payload_of(lines), reason=_reason(refusal), sqlstate=refusal.sqlstate)
                 self.rejected_total += 1
-                log.error(  # noqa: TRY400 - the reason is said; where in our code it surfaced is of no use
+                log.error(
                     "PostgreSQL refused a record", file=str(path), reason=_reason(refusal), sqlstate=refusal.sqlstate
                 )
                 return
@@ -229,7 +229,7 @@ WITH records AS MATERIALIZED (
 )
 SELECT used.id, used.at FROM used JOIN services_token AS token ON token.id = used.id
 WHERE token.last_used_at IS NULL OR token.last_used_at <= used.at - interval '1 minute'
-"""  # noqa: S608 - made of this repository's own names alone
+"""
 
 
 _INSERT = _insert_statement()

@@ -70,8 +70,8 @@ def _salvage(line: bytes, intact: list[bytes], damaged: list[bytes]) -> None:
     for index, start in enumerate(starts):
         if start < position:
             continue
-        # A frame ends at the end of the line, or one byte (the former line feed) before another one's start.
-        for end in (*(later - 1 for later in starts[index + 1 :]), len(line)):
+        # A frame ends one byte (the former line feed) before another one's start or the line's end, or at that end.
+        for end in (*(later - 1 for later in starts[index + 1 :]), len(line) - 1, len(line)):
             if _intact(line[start:end]):
                 if line[position:start].strip():
                     damaged.append(line[position:start])

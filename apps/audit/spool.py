@@ -37,7 +37,7 @@ _LOCK = "lock"
 _SUFFIX = ".frames"
 
 
-class SpoolFull(Exception):  # noqa: N818 - the outcome's name, as callers speak of it
+class SpoolFull(Exception):
     """The record was not kept: the spool is at its cap, or the file system took no more. Earlier ones are unharmed."""
 
 
@@ -73,7 +73,7 @@ class _Segment:
             data = os.pread(self.fd, min(2 * MAX_PAYLOAD_BYTES, self.size - self.offset), self.offset)
         end = data.rfind(b"\n") + 1
         if not end:
-            return Batch(b"", 0, len(data), torn_bytes=len(data)) if closed else None
+            return _torn(data) if closed else None
         whole = self.offset + end == self.size and not verify
         return _cut(data[:end], self.records if whole else data.count(b"\n"), max_records, verify=verify)
 
@@ -85,6 +85,12 @@ class _Segment:
     def remove(self) -> None:
         self.close()
         self.path.unlink(missing_ok=True)
+
+
+def _torn(data: bytes) -> Batch:
+    """The end of a segment that ends without a line feed: perhaps a whole frame all the same."""
+    checked = check_frames(data + b"\n")
+    return Batch(checked.lines, checked.records, len(data), torn_bytes=sum(map(len, checked.damaged)))
 
 
 def _cut(data: bytes, records: int, max_records: int, *, verify: bool) -> Batch:
