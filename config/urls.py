@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import include, path
+from django.utils.translation import gettext_lazy as _
 from django.views.generic import RedirectView
 
 from apps.core.web import limited
@@ -15,6 +16,8 @@ def _account(request: HttpRequest) -> str:
 
 # Ten tries a minute from one address, and twenty an hour at one account from wherever.
 _login = limited("login-address", "10/m")(limited("login-account", "20/h", by=_account)(admin.site.login))
+
+admin.site.index_title = _("Overview")
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index", permanent=False)),

@@ -1,6 +1,7 @@
 """The console's pages about the record: requests, and what operators changed. Read only."""
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,9 @@ from apps.audit.readable import milliseconds
 from apps.core.console import ReadOnlyAdmin
 from apps.core.ids import parse_request_id
 from apps.core.theme import InfinitePaginator, display
+
+# How a moment is written in an event; shown to the second.
+_MOMENT = re.compile(r"\A(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.\d+)?\+00:00\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,4 +345,6 @@ def _shown(values: dict[str, Any], name: str) -> str:
         return "—"
     if isinstance(value, bool):
         return _("yes") if value else _("no")
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return _MOMENT.sub(r"\1 \2 UTC", value)
+    return json.dumps(value, ensure_ascii=False)

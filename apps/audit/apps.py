@@ -6,4 +6,4 @@ class AuditConfig(AppConfig):
     """What happened: request records and admin events."""
 
     name = "apps.audit"
-    verbose_name = _("Audit")
+    verbose_name = _("Record")

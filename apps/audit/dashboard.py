@@ -59,7 +59,7 @@ class Bar:
     failed_height: float
 
 
-def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+def dashboard(_request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """What `admin/index.html` shows, added to admin's own context. Called by the console's theme."""
     if not RequestRecord.objects.exists():
         return {**context, "steps": _steps(), "base_url": f"{settings.PUBLIC_URL}/v1"}

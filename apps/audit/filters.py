@@ -49,9 +49,8 @@ class WhenFilter(_Question, DropdownFilter):
 
     def queryset(self, _request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """What arrived in the span."""
-        if self.value() not in _SPANS:
-            return queryset
-        return queryset.filter(id__gte=uuid7_floor(now() - _SPANS[self.value()][1]))
+        span = _SPANS.get(self.value() or "")
+        return queryset if span is None else queryset.filter(id__gte=uuid7_floor(now() - span[1]))
 
 
 class OutcomeFilter(_Question, DropdownFilter):

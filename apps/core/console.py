@@ -54,9 +54,11 @@ class ConsoleForm(_ModelForm):
         except ValidationError as refusal:
             self._show(refusal)
 
+    def save_m2m(self) -> None:
+        """Nothing: there are no such relations."""
+
     def save(self, commit: bool = True) -> Any:
         """What the action returned; everything is saved already."""
-        self.save_m2m = lambda: None
         return self.saved
 
     def _show(self, refusal: ValidationError) -> None:
@@ -69,9 +71,7 @@ class ConsoleAdmin(ModelAdmin):
     """A page over rows that only actions write. Deleting is off unless a subclass offers an action for it."""
 
     form = ConsoleForm
-    show_full_result_count = False
     list_per_page = 50
-    actions_selection_counter = True
     compressed_fields = True  # unfold: labels beside their fields
     list_filter_submit = True  # unfold: filters that are forms need a button
 
@@ -87,6 +87,11 @@ class ConsoleAdmin(ModelAdmin):
         """The form, knowing for whom it acts."""
         form = super().get_form(request, obj, change, **kwargs)
         return type(form.__name__, (form,), {"request": request, "console": self})
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """With one button: to save."""
+        context.update(show_save_and_add_another=False, show_save_and_continue=False)
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         """Nothing: the form's action did."""
@@ -126,7 +131,7 @@ class ConsoleAdmin(ModelAdmin):
         self, request: HttpRequest, template: str, *, title: str, row: models.Model | None, **context: Any
     ) -> TemplateResponse:
         """A page of ours within the console. Never cached: some show a secret."""
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]  # admin's templates read it
+        request.current_app = self.admin_site.name
         response = TemplateResponse(
             request,
             template,
@@ -211,7 +216,9 @@ class ConsoleAdmin(ModelAdmin):
 
 
 class ReadOnlyAdmin(ConsoleAdmin):
-    """A page over rows that nobody writes here."""
+    """A page over rows that nobody writes here, and of which there may be very many: they are never counted."""
+
+    show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Never."""

@@ -14,15 +14,14 @@ if TYPE_CHECKING:
     from django.contrib.admin import SimpleListFilter
     from django.core.paginator import Paginator
     from django.db.models import Model
-    from django.forms import CheckboxSelectMultiple as CheckboxSelectMultiple
-    from django.forms import PasswordInput as PasswordInput
-    from django.forms import Select as Select
+    from django.forms import CheckboxSelectMultiple, PasswordInput, Select
     from django.http import HttpRequest
 
     class ModelAdmin(admin.ModelAdmin[Any]):
         """Admin's, and what unfold adds to it."""
 
-        def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]: ...
+        def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
+            """The buttons of a row's page."""
 
     class ActionVariant(StrEnum):
         """How an action's button looks."""

@@ -4,10 +4,11 @@ import logging
 import math
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Concatenate
+from typing import Any
 
 import redis
 from django.conf import settings
+from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils.deprecation import MiddlewareMixin
@@ -17,7 +18,7 @@ from apps.core.clients import client_address
 
 log = logging.getLogger(__name__)
 
-type View[**P] = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
+type View = Callable[..., HttpResponseBase]
 
 
 def request_address(request: HttpRequest) -> str | None:
@@ -27,9 +28,7 @@ def request_address(request: HttpRequest) -> str | None:
     )
 
 
-def limited[**P](
-    group: str, rate: str, *, by: Callable[[HttpRequest], str] | None = None
-) -> Callable[[View[P]], View[P]]:
+def limited(group: str, rate: str, *, by: Callable[[HttpRequest], str] | None = None) -> Callable[[View], View]:
     """Answer 429 with Retry-After to POSTs beyond `rate` (django-ratelimit's form: 10/m), counted by client address or `by`.
 
     Lets everybody through, and says so in the log, while Valkey is away: people must be able to sign in to repair it, and
@@ -39,9 +38,9 @@ def limited[**P](
     def key(_group: str, request: HttpRequest) -> str:
         return by(request) if by is not None else request_address(request) or "local"
 
-    def decorate(view: View[P]) -> View[P]:
+    def decorate(view: View) -> View:
         @wraps(view)
-        def limited_view(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        def limited_view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             try:
                 usage = get_usage(request, group=group, key=key, rate=rate, method="POST", increment=True)
             except redis.RedisError:
@@ -56,9 +55,14 @@ def limited[**P](
     return decorate
 
 
+def outside_page(request: HttpRequest, template: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
+    """A page for who is not signed in, in the look of the sign-in page."""
+    return render(request, template, {**admin.site.each_context(request), **context}, status=status)
+
+
 def _too_many(request: HttpRequest, seconds: int) -> HttpResponse:
     seconds = max(seconds, 1)
-    response = render(request, "console/too_many.html", {"seconds": seconds}, status=429)
+    response = outside_page(request, "console/too_many.html", {"seconds": seconds}, status=429)
     response["Retry-After"] = str(seconds)
     return response
 

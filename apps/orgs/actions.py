@@ -216,9 +216,7 @@ def sign_in_link_use(*, secret: str, address: str | None) -> User:
     Of two who use it at the same moment, one gets in. `address` is the client's, for the admin event.
     """
     link = SignInLink.objects.select_for_update().filter(digest=sign_in_digest(secret)).first()
-    if link is None:
-        raise SignInRefusedError(_("This sign-in link is not known here."))
-    sign_in_link_check(link)
+    link = sign_in_link_check(link)
     link.used_at = now()
     link.save(update_fields=["used_at"])
     event_record(
@@ -230,14 +228,17 @@ def sign_in_link_use(*, secret: str, address: str | None) -> User:
     return link.user
 
 
-def sign_in_link_check(link: SignInLink) -> None:
-    """Raises SignInRefusedError if `link` would sign nobody in now."""
+def sign_in_link_check(link: SignInLink | None) -> SignInLink:
+    """The link itself. Raises SignInRefusedError if it would sign nobody in now."""
+    if link is None:
+        raise SignInRefusedError(_("This sign-in link is not known here."))
     if link.used_at is not None:
         raise SignInRefusedError(_("This sign-in link was used already: each works once."))
     if link.expires_at <= now():
         raise SignInRefusedError(_("This sign-in link has expired."))
     if not link.user.is_active:
         raise SignInRefusedError(_("The account behind this sign-in link is switched off."))
+    return link
 
 
 def sign_in_digest(secret: str) -> bytes:

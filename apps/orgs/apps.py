@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class OrgsConfig(AppConfig):
-    """Django's handle on this room."""
+    """Organizations and people."""
 
     name = "apps.orgs"
-    verbose_name = _("Organizations")
+    verbose_name = _("People")

@@ -1,5 +1,7 @@
 """The console's forms about people and organizations."""
 
+from typing import Any
+
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
@@ -8,7 +10,7 @@ from apps.core.theme import PasswordInput, Select
 from apps.orgs.models import Membership, Organization, Role, User
 
 
-def password_field(help_text: str, *, required: bool) -> forms.CharField:
+def password_field(help_text: Any, *, required: bool) -> forms.CharField:
     """A new password, never rendered back."""
     return forms.CharField(
         label=_("Password"),

@@ -2,13 +2,11 @@
 
 from django.contrib.auth import login
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
 from django.urls import reverse
-from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from apps.core.web import limited, request_address
+from apps.core.web import limited, outside_page, request_address
 from apps.orgs.actions import SignInRefusedError, sign_in_link_check, sign_in_link_use
 from apps.orgs.selectors import sign_in_link_for
 
@@ -23,10 +21,7 @@ def sign_in(request: HttpRequest, secret: str) -> HttpResponse:
             user = sign_in_link_use(secret=secret, address=request_address(request))
             login(request, user, backend="django.contrib.auth.backends.ModelBackend")
             return HttpResponseRedirect(reverse("admin:index"))
-        link = sign_in_link_for(secret)
-        if link is None:
-            raise SignInRefusedError(_("This sign-in link is not known here."))
-        sign_in_link_check(link)
+        link = sign_in_link_check(sign_in_link_for(secret))
     except SignInRefusedError as refusal:
-        return render(request, "console/sign_in_refused.html", {"sentence": refusal}, status=410)
-    return render(request, "console/sign_in.html", {"link": link})
+        return outside_page(request, "console/sign_in_refused.html", {"sentence": refusal}, status=410)
+    return outside_page(request, "console/sign_in.html", {"link": link})

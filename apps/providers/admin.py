@@ -47,6 +47,7 @@ class CredentialAdmin(ConsoleAdmin):
     list_display = ("label", "provider", "owner", "base_url", "secret_ends", "priority", "model_count", "state")
     list_filter = (("provider", ChoicesDropdownFilter), ("organization", AutocompleteSelectFilter), "enabled")
     list_select_related = ("organization",)
+    ordering = ("label",)
     search_fields = ("label", "base_url", "organization__name", "organization__slug")
     autocomplete_fields = ("organization",)
     readonly_fields = ("owner", "secret_ends", "created_at", "updated_at")
@@ -67,16 +68,17 @@ class CredentialAdmin(ConsoleAdmin):
     )
     actions_detail = ("test", "rotate", "import_models", "disable", "enable")
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Credential]:
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """With the number of models of its own."""
-        return super().get_queryset(request).annotate(own_models=Count("models"))
+        credentials: QuerySet[Any] = super().get_queryset(request)
+        return credentials.annotate(own_models=Count("models"))
 
     @display(description=gettext_lazy("offered to"), ordering="organization")
     def owner(self, credential: Credential) -> str:
         """The organization, or everybody."""
         return _owner(credential)
 
-    @display(description=gettext_lazy("secret"))
+    @display(description=gettext_lazy("stored secret"))
     def secret_ends(self, credential: Credential) -> str:
         """All that is shown of the secret."""
         if credential.sealed_secret is None:

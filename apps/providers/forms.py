@@ -1,5 +1,7 @@
 """The console's forms about credentials and models."""
 
+from typing import Any
+
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
@@ -8,7 +10,7 @@ from apps.core.theme import PasswordInput
 from apps.providers.models import Credential
 
 
-def secret_field(help_text: str, *, required: bool) -> forms.CharField:
+def secret_field(help_text: Any, *, required: bool) -> forms.CharField:
     """A provider's key: never rendered back, never remembered by the browser."""
     return forms.CharField(
         label=_("Secret"),

@@ -1,5 +1,7 @@
 """Upstreams: whose keys we hold, and which models they serve."""
 
+from typing import Any
+
 from django.conf import settings
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
@@ -32,7 +34,7 @@ class ModelKind(models.TextChoices):
     OTHER = "other", _("other")
 
 
-def _timeout(label: str, help_text: str) -> "models.FloatField[float | None, float | None]":
+def _timeout(label: Any, help_text: Any) -> "models.FloatField[float | None, float | None]":
     return models.FloatField(label, null=True, blank=True, validators=[MinValueValidator(0.001)], help_text=help_text)
 
 

@@ -35,21 +35,19 @@ class ServiceAdmin(ConsoleAdmin):
     list_display = ("name", "organization", "state", "live_tokens", "last_used")
     list_filter = (("organization", AutocompleteSelectFilter),)
     list_select_related = ("organization",)
+    ordering = ("name",)
     search_fields = ("name", "organization__name", "organization__slug")
     autocomplete_fields = ("organization",)
     fields = ("organization", "name")
     actions_detail = ("issue", "disable", "enable")
     change_form_after_template = "console/service_tokens.html"
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Service]:
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """With what the list shows of the tokens."""
         moment = now()
         live = Q(tokens__revoked_at=None) & (Q(tokens__expires_at=None) | Q(tokens__expires_at__gt=moment))
-        return (
-            super()
-            .get_queryset(request)
-            .annotate(live_token_count=Count("tokens", filter=live), used_at=Max("tokens__last_used_at"))
-        )
+        services: QuerySet[Any] = super().get_queryset(request)
+        return services.annotate(live_token_count=Count("tokens", filter=live), used_at=Max("tokens__last_used_at"))
 
     @display(
         description=gettext_lazy("state"), label={"active": "success", "disabled": "danger"}, ordering="disabled_at"
@@ -85,7 +83,8 @@ class ServiceAdmin(ConsoleAdmin):
     ) -> HttpResponse:
         """With the service's tokens below the form."""
         moment = now()
-        tokens = Token.objects.filter(service=object_id)[:100] if self.get_object(request, object_id) else []
+        row = self.get_object(request, object_id)
+        tokens = Token.objects.filter(service=row)[:100] if row is not None else []
         shown = [
             {"token": token, "state": token.state(moment), "label": STATE_LABELS[token.state(moment)]}
             for token in tokens

@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class ServicesConfig(AppConfig):
-    """Django's handle on this room."""
+    """Services and their tokens, under the heading that the console gives them."""
 
     name = "apps.services"
-    verbose_name = _("Services")
+    verbose_name = _("Gateway")
