@@ -30,6 +30,11 @@ SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, c.id, c.kind, c.ro
 FROM (SELECT 1) AS one LEFT JOIN core_change c ON c.txid >= %s LIMIT %s
 """
 
+# Of the log as well, so that a database without our tables is not taken for one that can be followed.
+_FIRST_LOOK = """
+SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint FROM (SELECT 1) AS one LEFT JOIN core_change ON false
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -83,7 +88,7 @@ class ChangeFollower:
         """Listen first, then look: what commits in between is in the look or notified."""
         async with asyncio.timeout(_ANSWER):
             await connection.execute(f"LISTEN {CHANNEL}")
-            cursor = await connection.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+            cursor = await connection.execute(_FIRST_LOOK)
             row = await cursor.fetchone()
         self._connected()
         return int(row[0]) if row else 0
