@@ -93,6 +93,7 @@ def foundation(root: Path, host: str, port: int, services: Sequence[str]) -> Ite
             yield ground
         finally:
             _current.clear()
+    terminal.say("Stopped.")
 
 
 def _take(folder: DataFolder, terminal: Terminal) -> None:

@@ -52,7 +52,7 @@ class Command(BaseCommand):
             finally:
                 ground.folder.withdraw()
                 ground.listener.close()  # nobody else may queue for a web that is leaving
-                ground.terminal.say("\nStopping: running answers may finish first. Ctrl-C again stops at once.")
+                ground.terminal.say("Stopping; running answers may finish first. Ctrl-C again stops at once.")
                 supervisor.stop(_STOP_ORDER)
         # The private databases stop last, when manage.py leaves their context.
 
