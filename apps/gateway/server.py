@@ -24,6 +24,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._head_bytes = 0
+        self._head_is_too_large = False
         self._in_body = False
         self._on_disconnect: Callable[[], None] | None = None
 
@@ -50,7 +51,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """As uvicorn's, once the head's size is known to be bearable."""
         if not self._in_body:
             self._head_bytes += len(data)
-            # One read may hold the head and much of the body, so only what is left open after parsing counts.
+            # One read may hold the head and much of the body: a head that ends in it is weighed when it is whole.
             super().data_received(data)
             if not self._in_body and self._head_bytes > MAX_HEAD_BYTES:
                 self._refuse_head()
@@ -63,7 +64,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Its head is whole."""
+        """Its head is whole. Raises HeadersTooLarge, which ends the parsing (see send_400_response)."""
+        if self._head_bytes > MAX_HEAD_BYTES:
+            weight = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            if weight > MAX_HEAD_BYTES:
+                self._head_is_too_large = True
+                raise HeadersTooLarge
         self._in_body = True
         self._head_bytes = 0
         self.scope[DISCONNECT] = self.watch_for_disconnect  # type: ignore[typeddict-unknown-key]  # ours, beside ASGI's
@@ -73,6 +79,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """It is whole; the next one's head may follow on this connection."""
         super().on_message_complete()
         self._in_body = False
+
+    def send_400_response(self, msg: str) -> None:
+        """As uvicorn's, to what is no HTTP; a head that we refused to parse has an answer of its own."""
+        if self._head_is_too_large:
+            self._refuse_head()
+        else:
+            super().send_400_response(msg)
 
     def _refuse_head(self) -> None:
         transport = cast("Transport", self.transport)
