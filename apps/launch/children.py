@@ -30,7 +30,7 @@ def web(folder: DataFolder, checkout: Path, *, listening: int) -> ChildPlan:
     """Both planes in one process, on a socket that is already open: the port survives the process."""
     return ChildPlan(
         name="web",
-        argv=[sys.executable, "-m", "apps.launch.web", "--fd", str(listening)],
+        argv=[sys.executable, "manage.py", "serve", "--fd", str(listening)],
         log=folder.log("web"),
         checkout=checkout,
         pass_fds=(listening,),

@@ -110,7 +110,7 @@ def test_a_taken_port_is_refused_with_its_holder(first: Up, tmp_path: Path) -> N
 
 
 def test_a_killed_web_comes_back_and_nobody_is_refused_meanwhile(first: Up, token: str) -> None:
-    (web,) = [pid for pid in first.children() if b"apps.launch.web" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    (web,) = [pid for pid in first.children() if b"\0serve\0" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     os.kill(web, signal.SIGKILL)
 
     assert status(first, "/healthz") == 200  # it waited: the port is the supervisor's, whichever web serves it

@@ -14,7 +14,9 @@ PLANES = {"all": "application", "gateway": "gateway", "console": "console"}
 class Command(BaseCommand):
     """Runs uvicorn with the options that the gateway needs; see docs/production.md."""
 
-    help = "Serve the gateway and the console. On SIGTERM it takes no new calls and lets running ones end (DRAIN_TIMEOUT)."
+    help = (
+        "Serve the gateway and the console. On SIGTERM it takes no new calls and lets running ones end (DRAIN_TIMEOUT)."
+    )
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -22,9 +24,10 @@ class Command(BaseCommand):
         parser.add_argument("--plane", choices=PLANES, default="all", help="what this process serves (default: all)")
         parser.add_argument("--host", default=settings.HOST, help="address to listen on (default: HOST)")
         parser.add_argument("--port", type=int, default=settings.PORT, help="port to listen on (default: PORT)")
+        parser.add_argument("--fd", type=int, help="descriptor of a socket that listens already, instead of both")
         parser.add_argument("--workers", type=int, default=1, help="processes; about one for each core (default: 1)")
 
-    def handle(self, *, plane: str, host: str, port: int, workers: int, **_: Any) -> None:
+    def handle(self, *, plane: str, host: str, port: int, fd: int | None, workers: int, **_: Any) -> None:
         """Serve until told to stop."""
         if workers > 1:
             self._share_metrics()
@@ -32,6 +35,7 @@ class Command(BaseCommand):
             f"config.asgi:{PLANES[plane]}",
             host=host,
             port=port,
+            fd=fd,
             workers=workers,
             loop="uvloop",
             http="apps.gateway.server:BoundedHttpProtocol",  # type: ignore[arg-type]  # an import string is taken, too
