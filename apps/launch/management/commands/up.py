@@ -59,24 +59,18 @@ class Command(BaseCommand):
     def _run(self, ground: Foundation, supervisor: Supervisor, sandbox_port: int) -> None:
         for server, process in ground.services.running:
             supervisor.adopt(Child(server.name, server.log, partial(ground.services.restart, server), process=process))
-        plans = [
-            children.web(ground.folder, CHECKOUT, listening=ground.listener.fileno()),
-            children.worker(ground.folder, CHECKOUT),
-        ]
+        plans = [children.web(ground.folder, CHECKOUT, listening=ground.listener.fileno())]
         if demo.sandbox_credential() is not None:
             plans.append(children.sandbox(ground.folder, CHECKOUT, port=sandbox_port))
         connections.close_all()
         with ground.terminal.step("processes") as done:
             for plan in plans:
-                child = Child(plan.name, plan.log, plan.spawn, _patience(plan))
-                if plan.name == "web" and ground.early_web is not None:
-                    child.process, ground.early_web = ground.early_web, None
-                    supervisor.adopt(child)
-                else:
-                    supervisor.start(child)
+                _start(plan, ground, supervisor)
             if not supervisor.watch(_Readiness(ground, time.monotonic() + _READY_SECONDS), tick=0.1):
                 return
-            done(f"{', '.join(plan.name for plan in plans)} running")
+            # The worker comes last: on a small machine it would only slow down what callers wait for.
+            _start(children.worker(ground.folder, CHECKOUT), ground, supervisor)
+            done(f"{', '.join(plan.name for plan in plans)} running, worker starting")
         text = announcement(
             url=settings.PUBLIC_URL,
             sign_in_path=demo.demo_sign_in_path(),
@@ -90,9 +84,14 @@ class Command(BaseCommand):
         supervisor.watch()
 
 
-def _patience(plan: ChildPlan) -> float:
-    """Seconds from the stop signal until it is killed."""
-    return settings.DRAIN_TIMEOUT + 10 if plan.name == "web" else 20.0
+def _start(plan: ChildPlan, ground: Foundation, supervisor: Supervisor) -> None:
+    patience = settings.DRAIN_TIMEOUT + 10 if plan.name == "web" else 20.0
+    child = Child(plan.name, plan.log, plan.spawn, patience)
+    if plan.name == "web" and ground.early_web is not None:
+        child.process, ground.early_web = ground.early_web, None
+        supervisor.adopt(child)
+    else:
+        supervisor.start(child)
 
 
 def _migrate(terminal: Terminal) -> None:
