@@ -16,7 +16,8 @@ from apps.gateway.directory.directory import Directory
 from apps.gateway.exchange import Exchange, Message, Receive, Send
 from apps.gateway.pipeline import handle
 from apps.gateway.surfaces import is_data_plane
-from apps.gateway.upstream import UpstreamPool
+from apps.gateway.upstream.dialing import Dialer
+from apps.gateway.upstream.pool import UpstreamPool
 from apps.providers.egress import Egress
 
 log = get_logger(__name__)
@@ -31,7 +32,7 @@ class Gateway:
     def __init__(self, config: GatewayConfig) -> None:
         self._config = config
         self._directory = Directory(config)
-        self._pool = UpstreamPool(Egress(config.egress_allow))
+        self._pool = UpstreamPool(Dialer(Egress(config.egress_allow)))
         self._spool: Spool | None = None
         self._flusher: Flusher | None = None
         self._flushing: asyncio.Task[None] | None = None

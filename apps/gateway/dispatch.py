@@ -11,10 +11,8 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-import aiohttp
 import msgspec
 import orjson
-from multidict import CIMultiDict
 
 from apps.audit.record import clean_text
 from apps.core.errors import (
@@ -29,20 +27,15 @@ from apps.gateway.directory.views import Route
 from apps.gateway.exchange import Attempt, Exchange, Headers
 from apps.gateway.stages import Call, Hold
 from apps.gateway.streams import StreamMeter
-from apps.gateway.upstream import UpstreamPool, translate
+from apps.gateway.upstream.connection import Response
+from apps.gateway.upstream.pool import UpstreamPool
 from apps.gateway.watch import Watch
 from apps.providers.dialects import openai
 from apps.providers.usage import Usage, openai_usage
 
 # What goes on to the provider of a client's headers, and back to the client of a provider's. Anything else stays here: credentials,
 # cookies, hop-by-hop headers, the provider's limits and organization.
-_TO_UPSTREAM = {
-    b"openai-beta": "OpenAI-Beta",
-    b"idempotency-key": "Idempotency-Key",
-    b"x-client-request-id": "x-client-request-id",
-    b"traceparent": "traceparent",
-    b"tracestate": "tracestate",
-}
+_TO_UPSTREAM = (b"openai-beta", b"idempotency-key", b"x-client-request-id", b"traceparent", b"tracestate")
 _TO_CLIENT = frozenset(
     {
         b"content-type",
@@ -82,7 +75,7 @@ async def dispatch(exchange: Exchange, call: Call, hold: Hold, pool: UpstreamPoo
     watch = Watch(exchange.scope, exchange.receive)
     attempt = Attempt(call.model.routes[0])
     exchange.attempts.append(attempt)
-    response: aiohttp.ClientResponse | None = None
+    response: Response | None = None
     try:
         watch.begin(attempt.route.credential.timeouts)
         response = await _send(exchange, call, attempt.route, pool)
@@ -98,7 +91,7 @@ async def dispatch(exchange: Exchange, call: Call, hold: Hold, pool: UpstreamPoo
     finally:
         watch.close()
         if response is not None:
-            # Closed, not given back, unless it was read to its end: then it is back in the pool already.
+            # An answer that was read to its end has given its connection back already.
             response.close()
         hold.settle(exchange.usage)
 
@@ -111,21 +104,14 @@ def _end_badly(exchange: Exchange, call: Call, attempt: Attempt, error: GatewayE
         exchange.usage = Usage(input=estimated_input(call.body), output=exchange.usage.output or 0, estimated=True)
 
 
-async def _send(exchange: Exchange, call: Call, route: Route, pool: UpstreamPool) -> aiohttp.ClientResponse:
-    credential = route.credential
-    headers = credential.headers
-    extra = [(name, exchange.headers[key]) for key, name in _TO_UPSTREAM.items() if key in exchange.headers]
-    if extra:
-        headers = CIMultiDict(headers)
-        for name, value in extra:
-            headers[name] = value.decode("latin-1")
-    return await pool.post(
-        route.urls[call.target.endpoint.name],
-        headers=headers,
-        body=upstream_body(call, route, stream=exchange.stream),
-        timeouts=credential.client_timeout,
-        encrypted=credential.encrypted,
-    )
+async def _send(exchange: Exchange, call: Call, route: Route, pool: UpstreamPool) -> Response:
+    credential, headers = route.credential, exchange.headers
+    body = upstream_body(call, route, stream=exchange.stream)
+    head = b"%bcontent-length: %d\r\n" % (route.heads[call.target.endpoint.name], len(body))
+    for name in _TO_UPSTREAM:
+        if name in headers:
+            head += b"%b: %b\r\n" % (name, headers[name])
+    return await pool.send(credential.origin, head + b"\r\n", body, connect_timeout=credential.timeouts.connect)
 
 
 def upstream_body(call: Call, route: Route, *, stream: bool) -> bytes:
@@ -138,9 +124,7 @@ def upstream_body(call: Call, route: Route, *, stream: bool) -> bytes:
     return body
 
 
-async def _relay(
-    exchange: Exchange, call: Call, attempt: Attempt, response: aiohttp.ClientResponse, watch: Watch
-) -> None:
+async def _relay(exchange: Exchange, call: Call, attempt: Attempt, response: Response, watch: Watch) -> None:
     headers, content_type, encoding = _answer_headers(exchange, attempt, response)
     chunks = _Chunks(response, watch, encoding)
     status = response.status
@@ -154,14 +138,11 @@ async def _relay(
         await _relay_whole(exchange, call, headers, chunks, watch)
 
 
-def _answer_headers(
-    exchange: Exchange, attempt: Attempt, response: aiohttp.ClientResponse
-) -> tuple[Headers, bytes, bytes]:
+def _answer_headers(exchange: Exchange, attempt: Attempt, response: Response) -> tuple[Headers, bytes, bytes]:
     """The answer's headers for the client, its content type, and its content encoding."""
     headers: Headers = exchange.id_headers.copy()
     content_type = encoding = b""
-    for raw_name, value in response.raw_headers:
-        name = raw_name.lower()
+    for name, value in response.headers:
         if name in _TO_CLIENT:
             headers.append((name, value))
             if name == b"content-type":
@@ -177,11 +158,11 @@ def _answer_headers(
 class _Chunks:
     """What upstream sends, piece by piece as it comes. We ask for no compression; where it comes all the same, it ends here."""
 
-    __slots__ = ("_content", "_packed", "_unpack", "_watch")
+    __slots__ = ("_packed", "_response", "_unpack", "_watch")
 
-    def __init__(self, response: aiohttp.ClientResponse, watch: Watch, encoding: bytes) -> None:
+    def __init__(self, response: Response, watch: Watch, encoding: bytes) -> None:
         """Raises UpstreamMalformed for an encoding that we cannot undo."""
-        self._content = response.content
+        self._response = response
         self._watch = watch
         self._packed = b""
         self._unpack = zlib.decompressobj(wbits=47) if encoding in _ZLIB else None  # gzip and zlib alike
@@ -193,12 +174,12 @@ class _Chunks:
         """The next piece; empty at the end. Raises GatewayError when the answer breaks off."""
         try:
             if self._unpack is None:
-                chunk = await self._content.readany()
+                chunk = await self._response.read()
                 self._watch.heard()
                 return chunk
             while True:
                 if not self._packed:
-                    self._packed = await self._content.readany()
+                    self._packed = await self._response.read()
                     self._watch.heard()
                     if not self._packed:
                         return b""
@@ -209,8 +190,6 @@ class _Chunks:
                     return out
         except zlib.error as exc:
             raise UpstreamMalformed from exc
-        except (aiohttp.ClientError, OSError, TimeoutError) as exc:
-            raise translate(exc) from exc
 
 
 # --- Whole answers ---

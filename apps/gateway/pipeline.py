@@ -11,7 +11,7 @@ from apps.gateway.directory.views import Models, TokenView
 from apps.gateway.dispatch import dispatch
 from apps.gateway.exchange import Exchange, Headers
 from apps.gateway.surfaces import Target, find_target
-from apps.gateway.upstream import UpstreamPool
+from apps.gateway.upstream.pool import UpstreamPool
 from apps.providers.dialects import openai
 
 log = get_logger(__name__)

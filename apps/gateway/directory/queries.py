@@ -5,19 +5,19 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import aiohttp
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
 from apps.core.logs import get_logger
 from apps.core.sealing import Keyring, Place, SealingError
 from apps.gateway.config import Timeouts
-from apps.gateway.directory.upstreams import headers_for, urls_for
+from apps.gateway.directory.upstreams import heads_for, secret_is_sendable
 from apps.gateway.directory.views import CredentialView, Models, ModelView, Route, TokenView
+from apps.gateway.upstream.pool import Origin
 
 log = get_logger(__name__)
 
-_TOKEN_BY_DIGEST = """
+_BY_DIGEST = """
 SELECT t.id, t.service_id, t.organization_id, t.scopes, t.expires_at, t.revoked_at IS NOT NULL AS revoked,
        s.disabled_at IS NOT NULL OR o.suspended_at IS NOT NULL AS suspended
 FROM services_token t JOIN services_service s ON s.id = t.service_id JOIN orgs_organization o ON o.id = t.organization_id
@@ -42,7 +42,7 @@ ORDER BY organization_id IS NULL, id
 async def load_token(connection: AsyncConnection[Any], digest: bytes) -> TokenView | None:
     """The token of this digest, whatever its state; None if nobody issued it."""
     async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(_TOKEN_BY_DIGEST, (digest,))
+        await cursor.execute(_BY_DIGEST, (digest,))
         row = await cursor.fetchone()
     if row is None:
         return None
@@ -69,13 +69,21 @@ async def load_models(
         credential_rows = await cursor.fetchall()
         await cursor.execute(_MODELS, (organization_id,))
         model_rows = await cursor.fetchall()
-    opened = [(row, view) for row in credential_rows if (view := _credential(row, keyring, defaults)) is not None]
+    opened = [
+        (row, _credential(row, defaults), secret)
+        for row in credential_rows
+        if (secret := _secret(row, keyring)) is not None
+    ]
     models: dict[str, ModelView] = {}
     for row in model_rows:
         upstream = row["upstream_name"] or row["name"]
         routes = tuple(
-            Route(view, upstream, urls_for(view.provider, view.base_url, facts["api_version"], upstream))
-            for facts, view in opened
+            Route(
+                view,
+                upstream,
+                heads_for(view.provider, view.base_url, facts["api_version"], upstream, secret, view.origin),
+            )
+            for facts, view, secret in opened
             if view.provider == row["provider"] and row["credential_id"] in (None, facts["id"])
         )
         model = ModelView(row["name"], row["provider"], _unix(row["created_at"]), row["provider"], routes)
@@ -93,32 +101,35 @@ def _merged(known: ModelView, more: ModelView) -> ModelView:
     return replace(known, routes=known.routes + added)
 
 
-def _credential(row: dict[str, Any], keyring: Keyring, defaults: Timeouts) -> CredentialView | None:
-    """The credential with its secret opened; None, and an error in the log, if that cannot be done."""
-    secret = ""
-    if row["sealed_secret"] is not None:
-        place = Place("providers_credential", row["id"], "sealed_secret", row["organization_id"])
-        try:
-            secret = keyring.open(bytes(row["sealed_secret"]), place)
-        except SealingError as exc:
-            log.error("credential_unopened", credential=str(row["id"]), label=row["label"], why=str(exc))
-            return None
-    timeouts = Timeouts(
-        connect=row["connect_timeout"] or defaults.connect,
-        first_byte=row["first_byte_timeout"] or defaults.first_byte,
-        idle=row["idle_timeout"] or defaults.idle,
-        total=row["total_timeout"] or defaults.total,
-    )
+def _secret(row: dict[str, Any], keyring: Keyring) -> str | None:
+    """The credential's secret, empty if it has none; None, and an error in the log, if it cannot be used."""
+    if row["sealed_secret"] is None:
+        return ""
+    place = Place("providers_credential", row["id"], "sealed_secret", row["organization_id"])
+    try:
+        secret = keyring.open(bytes(row["sealed_secret"]), place)
+    except SealingError as exc:
+        log.error("credential_unopened", credential=str(row["id"]), label=row["label"], why=str(exc))
+        return None
+    if not secret_is_sendable(secret):
+        log.error("credential_unusable", credential=str(row["id"]), label=row["label"], why="not visible ASCII")
+        return None
+    return secret
+
+
+def _credential(row: dict[str, Any], defaults: Timeouts) -> CredentialView:
     return CredentialView(
         id=row["id"].hex,
         provider=row["provider"],
         label=row["label"],
         base_url=row["base_url"],
-        headers=headers_for(row["provider"], secret),
-        timeouts=timeouts,
-        # Only connecting is left to aiohttp; the rest is one timer of ours (apps.gateway.watch).
-        client_timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=timeouts.connect, sock_read=None),
-        encrypted=row["base_url"].startswith("https:"),
+        origin=Origin.of(row["base_url"]),
+        timeouts=Timeouts(
+            connect=row["connect_timeout"] or defaults.connect,
+            first_byte=row["first_byte_timeout"] or defaults.first_byte,
+            idle=row["idle_timeout"] or defaults.idle,
+            total=row["total_timeout"] or defaults.total,
+        ),
     )
 
 

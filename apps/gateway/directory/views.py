@@ -4,11 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-import aiohttp
-from multidict import CIMultiDict
-from yarl import URL
-
 from apps.gateway.config import Timeouts
+from apps.gateway.upstream.pool import Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +32,17 @@ class CredentialView:
     provider: str
     label: str
     base_url: str
-    headers: CIMultiDict[str]  # all that every call to it carries; never changed, copied where a call adds to it
+    origin: Origin
     timeouts: Timeouts
-    client_timeout: aiohttp.ClientTimeout
-    encrypted: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One way to answer for a model: which credential, under which name, at which URL by endpoint."""
+    """One way to answer for a model: which credential, under which name, and how the request's head begins by endpoint."""
 
     credential: CredentialView
     upstream_model: str
-    urls: Mapping[str, URL]
+    heads: Mapping[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)

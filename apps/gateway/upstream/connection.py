@@ -1,0 +1,236 @@
+"""One connection to a provider: requests go out as bytes, answers come back piece by piece, one at a time."""
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+import httptools
+
+from apps.core.errors import GatewayError, UpstreamDisconnected, UpstreamMalformed
+
+# More than this unread, and the socket is left to fill up: what the client does not take is not taken from the provider either.
+_UNREAD_MAX = 256 * 1024
+_HEAD_MAX = 128 * 1024
+
+
+class Response:
+    """An answer as it arrives. `status` and `headers` are there once `Connection.send` has returned; the body is read on."""
+
+    __slots__ = ("_connection", "_error", "_pieces", "_unread", "_waiter", "complete", "headers", "status")
+
+    def __init__(self, connection: "Connection") -> None:
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []  # names in lower case
+        self.complete = False  # nothing more will come
+        self._connection: Connection | None = connection
+        self._pieces: list[bytes] = []
+        self._unread = 0
+        self._error: GatewayError | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    async def read(self) -> bytes:
+        """What has arrived since the last call, or arrives next; empty at the end. Raises GatewayError if it breaks off.
+
+        For one reader at a time. What arrived before a break is given before the error.
+        """
+        if not self._pieces:
+            if self.complete:
+                return b""
+            if self._error is None:
+                self._waiter = asyncio.get_running_loop().create_future()
+                try:
+                    await self._waiter
+                finally:
+                    self._waiter = None
+            if not self._pieces:
+                if self._error is not None:
+                    raise self._error
+                return b""
+        pieces = self._pieces
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self._pieces = []
+        if self._unread > _UNREAD_MAX and self._connection is not None:
+            self._connection.resume()
+        self._unread = 0
+        return data
+
+    def close(self) -> None:
+        """Nobody reads on: an answer that is not complete takes its connection with it, so that the provider stops."""
+        if self._connection is not None:
+            self._connection.abort()
+
+    # Called by the connection
+
+    def feed(self, piece: bytes) -> bool:
+        """A piece of the body has come; returns whether the socket should go on."""
+        self._pieces.append(piece)
+        self._unread += len(piece)
+        return self._unread <= _UNREAD_MAX
+
+    def wake(self) -> None:
+        """Let the reader look."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def finish(self, error: GatewayError | None = None) -> None:
+        """The answer has ended, well or with an error; the connection is not its own any more."""
+        self._connection = None
+        self._error = error
+        self.complete = error is None
+        self.wake()
+
+
+class Connection(asyncio.Protocol):
+    """One socket. Between answers it lies in the pool (`on_idle`); `on_lost` is told when it is gone."""
+
+    def __init__(self, on_idle: Callable[["Connection"], None], on_lost: Callable[["Connection"], None]) -> None:
+        self._on_idle, self._on_lost = on_idle, on_lost
+        self._parser = httptools.HttpResponseParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._response: Response | None = None
+        self._head: asyncio.Future[None] | None = None
+        self._head_bytes = 0
+        self._until_close = False
+        self._paused = False
+        self.idle_since = 0.0  # loop time
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether a request can be sent on it."""
+        return self._transport is not None and not self._transport.is_closing() and self._response is None
+
+    async def send(self, head: bytes, body: bytes) -> Response:
+        """Send one request; returns when the answer's head is there. Raises GatewayError; cancelled, it closes the connection."""
+        transport = self._transport
+        if transport is None or self._response is not None:
+            raise UpstreamDisconnected
+        response = self._response = Response(self)
+        self._head_bytes = 0
+        self._until_close = False
+        arrived = self._head = asyncio.get_running_loop().create_future()
+        if len(body) <= _UNREAD_MAX:
+            transport.write(head + body)
+        else:
+            transport.write(head)
+            transport.write(body)
+        try:
+            await arrived
+        except BaseException:
+            # A short answer may be complete by now, and the connection another's.
+            response.close()
+            raise
+        return response
+
+    def abort(self) -> None:
+        """Close at once, without a farewell that could be waited for."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def resume(self) -> None:
+        """Take from the socket again."""
+        if self._paused and self._transport is not None and not self._transport.is_closing():
+            self._paused = False
+            self._transport.resume_reading()
+
+    # asyncio's callbacks
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is open."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come."""
+        if self._response is None:  # nobody asked: a farewell, or a provider out of step
+            self.abort()
+            return
+        if self._head is not None and not self._head.done():
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._fail(UpstreamMalformed())
+            return
+        response = self._response
+        if response is not None:
+            if self._head_bytes > _HEAD_MAX and self._head is not None and not self._head.done():
+                self._fail(UpstreamMalformed("The provider's answer has too large a head."))
+            else:
+                response.wake()
+
+    def eof_received(self) -> bool:
+        """The provider has said all: an answer without a length ends here, any other breaks off."""
+        if self._response is not None and self._until_close:
+            self._complete(keep=False)
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is gone."""
+        self._transport = None
+        if self._response is not None:
+            if self._until_close and exc is None:
+                self._complete(keep=False)
+            else:
+                error = UpstreamDisconnected()
+                error.__cause__ = exc
+                self._fail(error)
+        self._on_lost(self)
+
+    # httptools' callbacks
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header of the answer."""
+        if self._response is not None:
+            self._response.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        response, status = self._response, self._parser.get_status_code()
+        if response is None:
+            return
+        if status < 200:  # "100 Continue" and the like: the answer is still to come
+            response.headers.clear()
+            return
+        response.status = status
+        names = {name for name, _ in response.headers}
+        self._until_close = (
+            b"content-length" not in names and b"transfer-encoding" not in names and status not in (204, 304)
+        )
+        if self._head is not None and not self._head.done():
+            self._head.set_result(None)
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        if (
+            self._response is not None
+            and not self._response.feed(body)
+            and not self._paused
+            and self._transport is not None
+        ):
+            self._paused = True
+            self._transport.pause_reading()
+
+    def on_message_complete(self) -> None:
+        """The answer is whole."""
+        if self._response is not None and self._response.status:
+            self._complete(keep=self._parser.should_keep_alive())
+
+    def _complete(self, *, keep: bool) -> None:
+        response, self._response = self._response, None
+        self._head = None
+        if response is None:
+            return
+        response.finish()
+        self.resume()
+        if keep and self._transport is not None and not self._transport.is_closing():
+            self._on_idle(self)
+        elif self._transport is not None:
+            self._transport.close()
+
+    def _fail(self, error: GatewayError) -> None:
+        response, self._response = self._response, None
+        head, self._head = self._head, None
+        if head is not None and not head.done():
+            head.set_exception(error)
+        if response is not None:
+            response.finish(error)
+        self.abort()
