@@ -33,7 +33,7 @@ _SESSION = """
 SET application_name = 'tollgate flusher';
 SET statement_timeout = '50s';
 SET jit = off;
-CREATE TEMPORARY TABLE audit_batch (checksum text, line jsonb) ON COMMIT DELETE ROWS
+CREATE TEMPORARY TABLE audit_batch (checksum text, line json) ON COMMIT DELETE ROWS
 """
 _COPY = "COPY audit_batch (checksum, line) FROM STDIN"
 # The months of a batch whose ids are of version 7 and of a believable time.
@@ -220,7 +220,7 @@ def _insert_statement() -> LiteralString:
     return f"""
 WITH records AS MATERIALIZED (
     SELECT {", ".join(f"{value} AS {name}" for name, value in zip(RECORD_COLUMNS, values, strict=True))}
-    FROM audit_batch, jsonb_to_record(line) AS r ({", ".join(types)})
+    FROM audit_batch, json_to_record(line) AS r ({", ".join(types)})
 ), inserted AS (
     INSERT INTO audit_requestrecord ({", ".join(RECORD_COLUMNS)}) SELECT * FROM records ON CONFLICT (id) DO NOTHING
 ), used AS (

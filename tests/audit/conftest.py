@@ -55,12 +55,13 @@ def spool(spool_root: Path) -> Iterator[Spool]:
 
 
 @pytest.fixture
-def database_url(django_db_setup: None) -> Iterator[str]:
+def database_url(db: None) -> Iterator[str]:
     """Where the product's tables are, for connections of the tests' own; what they hold is removed afterwards.
 
     Not pytest-django's `transactional_db`, whose emptying of every table takes longer than most of these tests.
     """
     given = connection.settings_dict
+    assert given["NAME"].startswith("test_"), "what is emptied afterwards is the suite's own database"
     names = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
     url = make_conninfo(**{name: given[key] for name, key in names.items() if given.get(key)})
     yield url

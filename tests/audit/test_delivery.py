@@ -92,6 +92,7 @@ async def test_delivering_twice_leaves_one_record(delivery: Delivery, stored: St
     await delivery.deliver(batch(payload))
 
     assert stored() == [key]
+    assert (delivery.flushed_total, delivery.rejected_total) == (3, 0)
 
 
 async def test_a_newer_gateways_fields_are_ignored_and_an_older_ones_absent_fields_are_neutral(

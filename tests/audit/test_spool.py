@@ -137,6 +137,8 @@ def test_a_write_cut_short_by_a_full_disk_harms_no_other_record(spool_root: Path
 
     assert process.returncode == 0
     assert len(acknowledged) == 197
+    (segment,) = spool_root.glob("*/*.frames")
+    assert segment.read_bytes() == b"".join(map(encode_frame, acknowledged))  # no remains in between
     assert adopt_all(spool_root) == acknowledged
 
 
