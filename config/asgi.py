@@ -28,7 +28,7 @@ class Planes:
                 if data_plane is not None and (control_plane is None or data_plane.serves(scope["path"])):
                     await data_plane(scope, receive, send)
                 elif control_plane is not None:
-                    await control_plane(scope, receive, send)
+                    await control_plane(dict(scope), receive, send)
             case "lifespan":
                 await self._live(receive, send)
             case "websocket":

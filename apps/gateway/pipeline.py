@@ -30,9 +30,9 @@ async def handle(exchange: Exchange, directory: Directory, pool: UpstreamPool, *
         await refuse(exchange, ShuttingDown())
     except Exception as exc:
         log.exception("request_failed", request_id=exchange.shown_id.decode())
-        error = GatewayError()
-        error.__cause__ = exc
-        await refuse(exchange, error)
+        unforeseen = GatewayError()
+        unforeseen.__cause__ = exc
+        await refuse(exchange, unforeseen)
 
 
 async def answer(exchange: Exchange, directory: Directory, pool: UpstreamPool, *, records_are_possible: bool) -> None:

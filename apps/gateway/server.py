@@ -3,14 +3,17 @@
 The call spares every request a task that waits for `http.disconnect`, which costs more than authenticating it.
 """
 
-from asyncio import Transport
 from collections.abc import Callable
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from apps.core.errors import HeadersTooLarge
+from apps.core.ids import request_id, uuid7
+from apps.core.logs import get_logger
 from apps.providers.dialects import openai
+
+log = get_logger(__name__)
 
 MAX_HEAD_BYTES = 64 * 1024
 
@@ -72,7 +75,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 raise HeadersTooLarge
         self._in_body = True
         self._head_bytes = 0
-        self.scope[DISCONNECT] = self.watch_for_disconnect  # type: ignore[typeddict-unknown-key]  # ours, beside ASGI's
+        cast("dict[str, object]", self.scope)[DISCONNECT] = self.watch_for_disconnect
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -88,12 +91,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             super().send_400_response(msg)
 
     def _refuse_head(self) -> None:
-        transport = cast("Transport", self.transport)
+        transport = self.transport
         if transport.is_closing():
             return
         body = openai.error_body(HeadersTooLarge())
+        shown_id = request_id(uuid7())
+        # Whose request it is stands in what we do not read, so the log is all that knows of it.
+        log.warning("head_refused", request_id=shown_id, client=self.client and self.client[0])
         transport.write(
             b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\n"
-            b"content-length: %d\r\nconnection: close\r\nx-should-retry: false\r\n\r\n%s" % (len(body), body)
+            b"content-length: %d\r\nconnection: close\r\nx-should-retry: false\r\n"
+            b"x-request-id: %s\r\nrequest-id: %s\r\n\r\n%s" % (len(body), *(2 * (shown_id.encode(),)), body)
         )
         transport.close()

@@ -201,25 +201,28 @@ class Directory:
     def _on_changes(self, changes: list[Change]) -> None:
         self._generation += 1
         for change in changes:
-            if change.row_id is None:
+            row = change.row_id
+            if row is None:
                 self._forget_all()
                 return
             match change.kind:
                 case "services_token":
                     self._unknown.clear()
-                    self._forget_tokens(lambda view, row=change.row_id: view.id == row)
+                    self._forget_tokens({digest for digest, view in self._tokens.items() if view.id == row})
                 case "services_service":
-                    self._forget_tokens(lambda view, row=change.row_id: view.service_id == row)
+                    self._forget_tokens({digest for digest, view in self._tokens.items() if view.service_id == row})
                 case "orgs_organization":
-                    self._forget_tokens(lambda view, row=change.row_id: view.organization_id == row)
-                    self._models.pop(change.row_id, None)
+                    self._forget_tokens(
+                        {digest for digest, view in self._tokens.items() if view.organization_id == row}
+                    )
+                    self._models.pop(row, None)
                 case "providers_credential" | "providers_providermodel" if change.organization_id is not None:
                     self._models.pop(change.organization_id, None)
                 case _:
                     self._models.clear()
 
-    def _forget_tokens(self, concerns: Callable[[TokenView], bool]) -> None:
-        for digest in [digest for digest, view in self._tokens.items() if concerns(view)]:
+    def _forget_tokens(self, digests: set[bytes]) -> None:
+        for digest in digests:
             del self._tokens[digest]
 
 

@@ -38,7 +38,7 @@ class Command(BaseCommand):
             fd=fd,
             workers=workers,
             loop="uvloop",
-            http="apps.gateway.server:BoundedHttpProtocol",  # type: ignore[arg-type]  # an import string is taken, too
+            http="apps.gateway.server:BoundedHttpProtocol",
             ws="none",
             lifespan="on",
             interface="asgi3",
