@@ -8,7 +8,7 @@ help: ## list the commands
 
 up: ## run Tollgate here: PORT=8000 HOST=127.0.0.1 DATA_DIR=.data, or your own DATABASE_URL and REDIS_URL
 	@bin/venv local
-	@exec $(PYTHON) manage.py up
+	@exec $(PYTHON) manage.py up --stop-with-parent
 
 test: ## run the whole suite on real services that it starts itself (ARGS="-k token -x" reach pytest)
 	@bin/venv dev

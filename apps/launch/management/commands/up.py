@@ -1,18 +1,19 @@
 """`manage.py up`: the whole of Tollgate on one machine, in the foreground."""
 
 import http.client
+import signal
 import time
 from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, OutputWrapper
+from django.core.management.base import BaseCommand, CommandParser, OutputWrapper
 from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from apps.core.embedded import ServiceError
-from apps.core.embedded.processes import last_lines
+from apps.core.embedded.processes import die_with_parent, last_lines
 from apps.launch import children, demo
 from apps.launch.announcement import announcement
 from apps.launch.children import ChildPlan
@@ -34,9 +35,19 @@ class Command(BaseCommand):
     )
     requires_system_checks = ()  # `make check` does that; here they would cost half of a start
 
-    def handle(self, *_args: Any, **_options: Any) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
+        """The command line. What runs where is said by the environment: see docs/configuration.md."""
+        parser.add_argument(
+            "--stop-with-parent",
+            action="store_true",
+            help="stop when the process that started this one dies, as make may",
+        )
+
+    def handle(self, *_args: Any, stop_with_parent: bool = False, **_options: Any) -> None:
         """Returns when told to stop. Raises ServiceError when something does not start, or does not stay up."""
         ground = current_foundation()
+        if stop_with_parent:
+            die_with_parent(signal.SIGTERM)
         _migrate(ground.terminal)
         migrations_done(ground, settings.DATABASE_URL)
         port = free_port(demo.sandbox_port())
