@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.generic import RedirectView
 
 from apps.core.web import limited
+from apps.orgs.views import OwnPassword
 
 
 def _account(request: HttpRequest) -> str:
@@ -22,6 +23,7 @@ admin.site.index_title = _("Overview")
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index", permanent=False)),
     path("admin/login/", _login),
+    path("admin/password_change/", admin.site.admin_view(OwnPassword.as_view())),
     path("admin/", admin.site.urls),
     path("", include("apps.orgs.urls")),
 ]

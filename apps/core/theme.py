@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from enum import StrEnum
 
     from django.contrib.admin import SimpleListFilter
+    from django.contrib.auth.forms import PasswordChangeForm
     from django.core.paginator import Paginator
     from django.db.models import Model
     from django.forms import CheckboxSelectMultiple, PasswordInput, Select
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
         DEFAULT = "default"
         PRIMARY = "primary"
         DANGER = "danger"
+
+    class AdminOwnPasswordChangeForm(PasswordChangeForm):
+        """The form for one's own password."""
 
     class DropdownFilter(SimpleListFilter):
         """A filter whose choices open in a list."""
@@ -59,6 +63,7 @@ else:
     from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter, DropdownFilter
     from unfold.decorators import action, display
     from unfold.enums import ActionVariant
+    from unfold.forms import AdminOwnPasswordChangeForm
     from unfold.paginator import InfinitePaginator
     from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget as CheckboxSelectMultiple
     from unfold.widgets import UnfoldAdminPasswordWidget as PasswordInput
@@ -66,6 +71,7 @@ else:
 
 __all__ = [
     "ActionVariant",
+    "AdminOwnPasswordChangeForm",
     "AutocompleteSelectFilter",
     "CheckboxSelectMultiple",
     "ChoicesDropdownFilter",

@@ -1,7 +1,7 @@
 """The console's pages about credentials and models."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin
 from django.db.models import Count, QuerySet
@@ -70,8 +70,7 @@ class CredentialAdmin(ConsoleAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """With the number of models of its own."""
-        credentials: QuerySet[Any] = super().get_queryset(request)
-        return credentials.annotate(own_models=Count("models"))
+        return cast("QuerySet[Any]", super().get_queryset(request).annotate(own_models=Count("models")))
 
     @display(description=gettext_lazy("offered to"), ordering="organization")
     def owner(self, credential: Credential) -> str:

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from apps.providers.models import ModelKind, Provider
+from apps.providers.sandbox.catalogue import MODELS
 
 _FILE = Path(__file__).with_name("catalogue.json")
 # Parts of the names of models that neither chat nor embed.
@@ -61,7 +62,5 @@ def _published() -> Iterator[Listed]:
 
 
 def _sandbox() -> Iterator[Listed]:
-    from apps.providers.sandbox.catalogue import MODELS  # noqa: PLC0415 - only who lists the catalogue needs the sandbox
-
     for model in MODELS:
         yield Listed(Provider.SANDBOX, model.name, ModelKind(model.kind))

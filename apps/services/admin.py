@@ -1,7 +1,7 @@
 """The console's pages about services and their tokens."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.contrib import admin
@@ -46,8 +46,11 @@ class ServiceAdmin(ConsoleAdmin):
         """With what the list shows of the tokens."""
         moment = now()
         live = Q(tokens__revoked_at=None) & (Q(tokens__expires_at=None) | Q(tokens__expires_at__gt=moment))
-        services: QuerySet[Any] = super().get_queryset(request)
-        return services.annotate(live_token_count=Count("tokens", filter=live), used_at=Max("tokens__last_used_at"))
+        services = super().get_queryset(request)
+        return cast(
+            "QuerySet[Any]",
+            services.annotate(live_token_count=Count("tokens", filter=live), used_at=Max("tokens__last_used_at")),
+        )
 
     @display(
         description=gettext_lazy("state"), label={"active": "success", "disabled": "danger"}, ordering="disabled_at"

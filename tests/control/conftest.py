@@ -1,0 +1,132 @@
+"""An organization with its owner, a provider on a real socket, and the ways in: actions, commands, console."""
+
+import io
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.core.cache import cache
+from django.core.management import ManagementUtility
+from django.test import Client
+
+from apps.core.actor import Actor
+from config.env import networks
+from tests.support.provider import FakeProvider
+
+if TYPE_CHECKING:  # models can be imported only once the services run, which is after this file has been read
+    from apps.orgs.models import Organization, User
+    from apps.providers.models import Credential
+    from apps.services.models import Service
+
+SECRET = "sk-test-never-to-be-seen-1234"
+PASSWORD = "correct horse battery staple"
+ACTOR = Actor(door="api", label="ana@acme.test", address="192.0.2.7")
+
+
+@pytest.fixture
+def actor() -> Actor:
+    return ACTOR
+
+
+@pytest.fixture
+def acme(db: None) -> "Organization":
+    from apps.orgs.actions import organization_create
+
+    return organization_create(name="Acme", slug="acme", actor=ACTOR)
+
+
+@pytest.fixture
+def zeta(db: None) -> "Organization":
+    from apps.orgs.actions import organization_create
+
+    return organization_create(name="Zeta", slug="zeta", actor=ACTOR)
+
+
+@pytest.fixture
+def owner(acme: "Organization") -> "User":
+    from apps.orgs.actions import owner_create
+
+    return owner_create(organization=acme, email="owner@acme.test", password=PASSWORD, actor=ACTOR)
+
+
+@pytest.fixture
+def service(acme: "Organization") -> "Service":
+    from apps.services.actions import service_create
+
+    return service_create(organization=acme, name="Support chat", actor=ACTOR)
+
+
+@pytest.fixture
+def upstream() -> Iterator[FakeProvider]:
+    with FakeProvider() as fake:
+        yield fake
+
+
+@pytest.fixture
+def loopback(settings: Any) -> None:
+    """The installation allows credentials on this machine, as its own sandbox needs."""
+    settings.EGRESS_ALLOW = networks("127.0.0.0/8")
+
+
+@pytest.fixture
+def credential(acme: "Organization", upstream: FakeProvider, loopback: None) -> "Credential":
+    from apps.providers.actions import credential_add
+
+    return credential_add(
+        organization=acme,
+        provider="openai_compatible",
+        label="main",
+        base_url=f"{upstream.url}/v1",
+        secret=SECRET,
+        actor=ACTOR,
+    )
+
+
+@pytest.fixture
+def console(owner: "User") -> Client:
+    client = Client()
+    client.force_login(owner)
+    return client
+
+
+@pytest.fixture(autouse=True)
+def _unlimited() -> Iterator[None]:
+    """Attempts are counted in Valkey, which outlives a test."""
+    cache.clear()
+    yield
+    cache.clear()
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+type Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(db: None, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command as `manage.py` does, in this process, so that it sees this test's transaction."""
+
+    def run_command(*words: str, stdin: str = "", **environment: str) -> Ran:
+        out, err = io.StringIO(), io.StringIO()
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        code = 0
+        with redirect_stdout(out), redirect_stderr(err):
+            try:
+                ManagementUtility(["manage.py", *words]).execute()
+            except SystemExit as end:
+                code = int(end.code or 0)
+        return Ran(code, out.getvalue(), err.getvalue())
+
+    return run_command
