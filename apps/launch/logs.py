@@ -12,7 +12,8 @@ _LOUD = {"warning", "error", "critical"}
 _PLAIN = re.compile(
     r"^(?:WARNING|ERROR|CRITICAL):\s+(?P<uvicorn>.*)"
     r"|^\[[^\]]*: (?:WARNING|ERROR|CRITICAL)/[^\]]*\]\s+(?P<celery>.*)"
-    r"|.*\b(?P<postgres>(?:FATAL|PANIC):\s.*)"
+    # PostgreSQL calls it fatal, too, when it asks clients to wait or to go while it starts or stops.
+    r"|.*\b(?P<postgres>(?:FATAL:(?!\s+the database system is|\s+terminating connection)|PANIC:).*)"
 )
 _QUIET_KEYS = {"event", "level", "timestamp", "logger", "exception", "stack"}
 
@@ -20,8 +21,9 @@ _QUIET_KEYS = {"event", "level", "timestamp", "logger", "exception", "stack"}
 class LogTail:
     """Follows one log file from where it ends now. The child appends to it by itself; we only read, and cut it when it is long."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, limit: int = _LIMIT_BYTES) -> None:
+        """`limit`: bytes after which the file is cut."""
+        self._path, self._limit = path, limit
         self._offset = path.stat().st_size if path.exists() else 0
         self._rest = b""
 
@@ -41,12 +43,12 @@ class LogTail:
                 return []
             with self._path.open("rb") as source:
                 source.seek(self._offset)
-                data = self._rest + source.read(_LIMIT_BYTES)
+                data = self._rest + source.read(self._limit)
                 self._offset = source.tell()
         except OSError:
             return []
         *lines, self._rest = data.split(b"\n")
-        if self._offset > _LIMIT_BYTES:
+        if self._offset > self._limit:
             self._cut()
         return [line.decode(errors="replace") for line in lines]
 
@@ -69,6 +71,6 @@ def loud(line: str) -> str | None:
             return None
         details = " ".join(f"{key}={value}" for key, value in entry.items() if key not in _QUIET_KEYS)
         cause = str(entry.get("exception", "")).strip().rpartition("\n")[2]
-        return " ".join(part for part in (str(entry.get("event", "")), details, cause) if part)[:500]
+        return " ".join(f"{entry.get('event', '')} {details} {cause}".split())[:500]
     match = _PLAIN.match(line)
     return next(filter(None, match.groups()), None) if match else None
