@@ -26,6 +26,7 @@ Connect = Callable[[], Awaitable[psycopg.AsyncConnection]]
 log = get_logger(__name__)
 
 TIMEOUT = 60.0  # seconds for one batch, before the server is taken for away
+_SLICE = 128 << 10  # bytes
 _FIRST_MONTH = date(2020, 1, 1)  # a record from before is a broken clock's, and gets no partition made for it
 _AHEAD = timedelta(days=62)
 
@@ -161,7 +162,10 @@ class Delivery:
     async def _copy(self, connection: psycopg.AsyncConnection, lines: bytes) -> None:
         self.statements_total += 1
         async with connection.cursor().copy(_COPY) as copy:
-            await copy.write(lines.replace(b"\\", b"\\\\"))  # COPY's own escape; JSON has no other character it minds
+            for start in range(0, len(lines), _SLICE):
+                # A backslash is COPY's own escape; JSON as we write it has no other character that COPY minds.
+                await copy.write(lines[start : start + _SLICE].replace(b"\\", b"\\\\"))
+                await asyncio.sleep(0)  # requests have their turn in between
 
     async def _make_partitions(self, connection: psycopg.AsyncConnection, lines: bytes) -> bool:
         """Make the partitions of the batch's months. False if it has none that we would make one for."""

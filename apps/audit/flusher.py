@@ -139,11 +139,15 @@ class Flusher:
             await _wait(self._stopping, self._linger)
 
     async def _deliver_own(self) -> None:
-        while True:
+        """Everything that waits now; what arrives meanwhile waits for company again, unless this is the end."""
+        goal = self._spool.appended_total
+        while self._spool.delivered_total < goal or self._stopping.is_set():
             try:
                 batch = self._spool.read(max_records=self._batch_records, max_bytes=BATCH_BYTES)
             except OSError as error:
                 lost = self._spool.drop_unreadable()
+                if not lost:
+                    raise
                 log.exception(
                     "a segment of the spool cannot be read; its records are lost", records=lost, reason=error.strerror
                 )
@@ -152,8 +156,6 @@ class Flusher:
                 return
             await self._delivery.deliver(batch)
             self._spool.advance(batch)
-            if batch.records < self._batch_records and batch.span < BATCH_BYTES // 2 and not self._stopping.is_set():
-                return  # what has arrived meanwhile waits for company again
 
     async def _adopt(self) -> None:
         if time.monotonic() < self._adopt_at:

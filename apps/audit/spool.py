@@ -30,6 +30,7 @@ from typing import Self
 from apps.audit.frames import MAX_PAYLOAD_BYTES, check_frames, encode_frame
 
 SEGMENT_BYTES = 4 << 20
+VERIFY_BYTES = 256 << 10  # are verified at a time: about a millisecond, in which the event loop answers nobody
 ALARM_LEVEL = 0.8  # of max_bytes
 
 REJECTED = "rejected"
@@ -68,7 +69,8 @@ class _Segment:
             return None
         if self.fd < 0:  # never the file being written, which may be read through its own descriptor
             self.fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        data = os.pread(self.fd, min(max_bytes, self.size - self.offset), self.offset)
+        most = min(max_bytes, VERIFY_BYTES) if verify else max_bytes
+        data = os.pread(self.fd, min(most, self.size - self.offset), self.offset)
         if b"\n" not in data:  # a frame longer than the batch, or the torn end
             data = os.pread(self.fd, min(2 * MAX_PAYLOAD_BYTES, self.size - self.offset), self.offset)
         end = data.rfind(b"\n") + 1
@@ -120,12 +122,12 @@ class Spool:
         self.pending_records = 0
         self.pending_bytes = 0
         self.appended_total = 0
+        self.delivered_total = 0
         self.refused_total = 0
         self.writes = 0
         # Called when the first record arrives in an empty spool: how the flusher wakes without looking.
         self.on_pending: Callable[[], None] | None = None
         self._segment_bytes = segment_bytes
-        self._delivered = 0
         self._number = 0
         self._broken = False  # the segment ends in a frame that could be neither completed nor cut off
         self._marks: deque[tuple[int, float]] = deque()  # see _mark and oldest_pending_at
@@ -284,8 +286,8 @@ class Spool:
 
     def _deliver(self, records: int) -> None:
         self.pending_records -= records
-        self._delivered += records
-        while len(self._marks) > 1 and self._marks[1][0] <= self._delivered:
+        self.delivered_total += records
+        while len(self._marks) > 1 and self._marks[1][0] <= self.delivered_total:
             self._marks.popleft()
 
     def _mark(self, before: int) -> None:

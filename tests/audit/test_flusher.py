@@ -59,6 +59,26 @@ async def test_records_travel_together(spool: Spool, database_url: str, stored: 
     assert len(stored()) == 5000
 
 
+async def test_a_segment_deleted_by_hand_costs_its_records_and_no_others(
+    spool_root: Path, database_url: str, stored: Stored, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Spool(spool_root, max_bytes=64 << 20, segment_bytes=5_000) as spool:
+        for _ in range(100):
+            spool.append(record())
+        oldest = min(spool.folder.glob("*.frames"))
+        gone = oldest.read_bytes().count(b"\n")
+        oldest.unlink()
+
+        async with flushing(spool, database_url) as flusher:
+            await until(lambda: flusher.flushed_total == 100 - gone)
+            await until(lambda: spool.pending_records == 0)
+
+        spool.append(record())
+        assert await Flusher(spool, database(database_url)).drain(10) == 0
+    assert len(stored()) == 101 - gone
+    assert "its records are lost" in caplog.text
+
+
 async def test_draining_delivers_what_waits_and_leaves_nothing_behind(
     spool_root: Path, database_url: str, stored: Stored
 ) -> None:

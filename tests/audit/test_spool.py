@@ -218,7 +218,6 @@ def test_starting_and_adopting_at_the_same_time_loses_and_doubles_nothing(spool_
             """
             import sys
             from pathlib import Path
-            sys.path.insert(0, "tests/audit")
             from apps.audit.spool import Spool
             from tests.audit.test_spool import adopt_all
             root, me = Path(sys.argv[1]), sys.argv[2]
