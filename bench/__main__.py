@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from apps.core.embedded import ServiceError
 from bench.machine import BenchError, Cores, confined, description
 from bench.measure import Figures, measure
-from bench.peers import PEERS, Peer
+from bench.peers import PEERS, installed
 from bench.report import table
 from bench.subjects import CHECKOUT, Subject, nginx, tollgate, upstream
 from config.env import env, path, seconds, words
@@ -26,7 +26,7 @@ def main() -> int:
         each = env("BENCH_SECONDS", seconds, "8")
         peers = env("BENCH_PEERS", words, "")
         home = env("BENCH_DIR", path, str(CHECKOUT / ".data/bench"))
-        _run(each, [_peer(name) for name in peers], home)
+        _run(each, {name: installed(name, home) for name in peers})
     except (BenchError, ServiceError, ImproperlyConfigured) as error:
         sys.stderr.write(f"bench: {error}\n")
         return 1
@@ -35,13 +35,7 @@ def main() -> int:
     return 0
 
 
-def _peer(name: str) -> Peer:
-    if name not in PEERS:
-        raise BenchError(f"BENCH_PEERS: {name} is not among {', '.join(PEERS)}.")
-    return PEERS[name]
-
-
-def _run(each: float, peers: list[Peer], home: Path) -> None:
+def _run(each: float, peers: dict[str, Path]) -> None:
     cores = Cores.divide()
     print(
         f"Tollgate {_version('tollgate') or 'from this checkout'}, Python {platform.python_version()}, " + _libraries()
@@ -57,9 +51,9 @@ def _run(each: float, peers: list[Peer], home: Path) -> None:
             ours = _measured(tollgate(running, folder, cores, base), direct, each)
         columns = [ours, *_reference(folder, cores, direct, base, each, ours.full.rate / 2)]
         columns.append(_measured(direct, direct, each))
-        for peer in peers:
+        for name, environment in peers.items():
             with ExitStack() as running:
-                columns.append(_measured(peer(running, folder, cores, base, home), direct, each))
+                columns.append(_measured(PEERS[name].start(running, folder, cores, base, environment), direct, each))
     print("\n" + table(columns))
 
 
@@ -80,7 +74,7 @@ def _measured(subject: Subject, direct: Subject, each: float, half_rate: float |
 
 
 def _libraries() -> str:
-    return ", ".join(f"{name} {_version(name)}" for name in ("uvicorn", "uvloop", "httptools", "aiohttp", "orjson"))
+    return ", ".join(f"{name} {_version(name)}" for name in ("uvicorn", "uvloop", "httptools", "orjson", "msgspec"))
 
 
 def _version(name: str) -> str:

@@ -6,19 +6,27 @@ import sys
 import venv
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.machine import BenchError, Cores
 from bench.subjects import Subject, free_port, started
 
-LITELLM_VERSION = "1.109.1"
+LITELLM_VERSION = "1.106.10"
 _CHAT = "/v1/chat/completions"
 _KEY = "sk-bench-1234567890"
 
 
-def litellm(ending: ExitStack, folder: Path, cores: Cores, upstream_url: str, home: Path) -> Subject:
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another gateway: what to install, and how to start it from the environment where that was done."""
+
+    requirement: str
+    start: Callable[[ExitStack, Path, Cores, str, Path], Subject]
+
+
+def litellm(ending: ExitStack, folder: Path, cores: Cores, upstream_url: str, environment: Path) -> Subject:
     """LiteLLM's proxy: one worker, master key only, no database and no spend record."""
-    environment = _installed(home / "litellm", f"litellm[proxy]=={LITELLM_VERSION}")
     configuration = folder / "litellm.yaml"
     configuration.write_text(
         f"""model_list:
@@ -44,12 +52,14 @@ litellm_settings: {{telemetry: false, set_verbose: false}}
     return Subject("LiteLLM", LITELLM_VERSION, base + _CHAT, base + _CHAT, _KEY, process)
 
 
-Peer = Callable[[ExitStack, Path, Cores, str, Path], Subject]
-PEERS: dict[str, Peer] = {"litellm": litellm}
+PEERS = {"litellm": Peer(f"litellm[proxy]=={LITELLM_VERSION}", litellm)}
 
 
-def _installed(environment: Path, requirement: str) -> Path:
-    """An environment that holds `requirement`; made on first use."""
+def installed(name: str, home: Path) -> Path:
+    """The environment of a peer below `home`; made on first use. Raises BenchError."""
+    if name not in PEERS:
+        raise BenchError(f"BENCH_PEERS: {name} is not among {', '.join(PEERS)}.")
+    environment, requirement = home / name, PEERS[name].requirement
     stamp = environment / ".installed"
     if stamp.is_file() and stamp.read_text() == requirement:
         return environment
