@@ -125,6 +125,7 @@ class Spool:
         self.delivered_total = 0
         self.refused_total = 0
         self.writes = 0
+        self.failing = False  # the file system refused the last record: a full disk, most likely; the next write tells
         # Called when the first record arrives in an empty spool: how the flusher wakes without looking.
         self.on_pending: Callable[[], None] | None = None
         self._segment_bytes = segment_bytes
@@ -162,13 +163,16 @@ class Spool:
             written = os.write(segment.fd, frame)
         except OSError as error:
             self.refused_total += 1
+            self.failing = True
             self._cut_back()
             raise SpoolFull(_refusal(self.folder, error)) from error
         self.writes += 1
         if written != size:
             self.refused_total += 1
+            self.failing = True
             self._cut_back()
             raise SpoolFull(_refusal(self.folder, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
+        self.failing = False
         segment.size += size
         segment.records += 1
         self.pending_bytes += size
@@ -257,6 +261,7 @@ class Spool:
         except OSError as error:
             if self._broken:
                 self.refused_total += 1
+                self.failing = True
                 raise SpoolFull(_refusal(self.folder, error)) from error
             return self._current
         if self._current.offset < self._current.size:

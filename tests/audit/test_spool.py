@@ -125,9 +125,11 @@ def test_a_write_cut_short_by_a_full_disk_harms_no_other_record(spool_root: Path
         for number in range(200):
             try:
                 spool.append(b'{"n":%d}' % number)
+                assert not spool.failing
                 print(number)
             except SpoolFull as refusal:
                 assert "SPOOL_DIR" in str(refusal), refusal
+                assert spool.failing
                 if spool.refused_total == 3:
                     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         """,
