@@ -1,0 +1,29 @@
+"""docs/clients.md says what is really served and what really passes."""
+
+import re
+
+from apps.gateway import dispatch, surfaces
+from tests.documents.markdown import ROOT, code, rows
+
+PAGE = ROOT / "docs/clients.md"
+TABLE = {row[0]: row for row in rows(PAGE)}
+
+
+def test_headers_that_pass_are_those_on_the_gateways_lists():
+    to_provider = {name.lower().encode() for name in code(TABLE["to the provider"][1])}
+    to_client = {name.encode() for name in code(TABLE["to the client"][1])}
+
+    assert to_provider == set(dispatch._TO_UPSTREAM)
+    assert to_client == set(dispatch._TO_CLIENT)
+
+
+def test_paths_that_are_listed_lead_to_their_endpoint():
+    for name, endpoint in (
+        ("chat completions", surfaces.CHAT_COMPLETIONS),
+        ("responses", surfaces.RESPONSES),
+        ("embeddings", surfaces.EMBEDDINGS),
+        ("models", surfaces.MODELS),
+    ):
+        paths = [re.sub(r"\{\w+\}", "some-model", path.rpartition(" ")[2]) for path in code(TABLE[name][1])]
+        for path in paths:
+            assert surfaces.find_target(endpoint.method, path).endpoint is endpoint, path
