@@ -1,6 +1,7 @@
 """One connection to a provider: requests go out as bytes, answers come back piece by piece, one at a time."""
 
 import asyncio
+import select
 from collections.abc import Callable
 from typing import cast
 
@@ -16,7 +17,7 @@ _HEAD_MAX = 128 * 1024
 class Response:
     """An answer as it arrives. `status` and `headers` are there once `Connection.send` has returned; the body is read on."""
 
-    __slots__ = ("_connection", "_error", "_pieces", "_unread", "_waiter", "complete", "headers", "status")
+    __slots__ = ("_connection", "_consume", "_error", "_pieces", "_unread", "_waiter", "complete", "headers", "status")
 
     def __init__(self, connection: "Connection") -> None:
         self.status = 0
@@ -26,6 +27,7 @@ class Response:
         self._pieces: list[bytes] = []
         self._unread = 0
         self._error: GatewayError | None = None
+        self._consume: Callable[[bytes], bool] | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     async def read(self) -> bytes:
@@ -33,19 +35,20 @@ class Response:
 
         For one reader at a time. What arrived before a break is given before the error.
         """
-        if not self._pieces:
+        # A loop, as bytes may come that are none of the body: the size of a chunk in a packet of its own.
+        while not self._pieces:
             if self.complete:
                 return b""
-            if self._error is None:
-                self._waiter = asyncio.get_running_loop().create_future()
-                try:
-                    await self._waiter
-                finally:
-                    self._waiter = None
-            if not self._pieces:
-                if self._error is not None:
-                    raise self._error
-                return b""
+            if self._error is not None:
+                raise self._error
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        return self._take()
+
+    def _take(self) -> bytes:
         pieces = self._pieces
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self._pieces = []
@@ -53,6 +56,26 @@ class Response:
             self._connection.resume()
         self._unread = 0
         return data
+
+    async def pump(self, consume: Callable[[bytes], bool]) -> bool:
+        """Hand over what comes in the callback that brings it, instead of waking a reader for each piece.
+
+        Returns True at the end, False once `consume` has: what comes after that waits to be read. Raises like `read`.
+        """
+        self._consume = consume
+        try:
+            while True:
+                self.deliver()
+                if self._consume is None:
+                    return False
+                if self.complete:
+                    return True
+                if self._error is not None:
+                    raise self._error
+                self._waiter = asyncio.get_running_loop().create_future()
+                await self._waiter
+        finally:
+            self._consume = self._waiter = None
 
     def close(self) -> None:
         """Nobody reads on: an answer that is not complete takes its connection with it, so that the provider stops."""
@@ -66,6 +89,14 @@ class Response:
         self._pieces.append(piece)
         self._unread += len(piece)
         return self._unread <= _UNREAD_MAX
+
+    def deliver(self) -> None:
+        """What has come in one go is there: hand it over, or let the reader look."""
+        if self._consume is None:
+            self.wake()
+        elif self._pieces and not self._consume(self._take()):
+            self._consume = None
+            self.wake()
 
     def wake(self) -> None:
         """Let the reader look."""
@@ -92,12 +123,20 @@ class Connection(asyncio.Protocol):
         self._head_bytes = 0
         self._until_close = False
         self._paused = False
+        self._news = select.poll()
         self.idle_since = 0.0  # loop time
 
     @property
     def is_usable(self) -> bool:
-        """Whether a request can be sent on it."""
-        return self._transport is not None and not self._transport.is_closing() and self._response is None
+        """Whether a request can be sent on it.
+
+        The kernel is asked as well: the provider may have closed it a moment ago, which the loop has yet to tell us, and a request
+        sent after that would be lost.
+        """
+        transport = self._transport
+        if transport is None or transport.is_closing() or self._response is not None:
+            return False
+        return not self._news.poll(0)
 
     async def send(self, head: bytes, body: bytes) -> Response:
         """Send one request; returns when the answer's head is there. Raises GatewayError; cancelled, it closes the connection."""
@@ -137,10 +176,12 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is open."""
         self._transport = cast("asyncio.Transport", transport)
+        self._news.register(transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLRDHUP)
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
-        if self._response is None:  # nobody asked: a farewell, or a provider out of step
+        response = self._response
+        if response is None:  # nobody asked: a farewell, or a provider out of step
             self.abort()
             return
         if self._head is not None and not self._head.done():
@@ -150,12 +191,10 @@ class Connection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._fail(UpstreamMalformed())
             return
-        response = self._response
-        if response is not None:
-            if self._head_bytes > _HEAD_MAX and self._head is not None and not self._head.done():
-                self._fail(UpstreamMalformed("The provider's answer has too large a head."))
-            else:
-                response.wake()
+        if self._head_bytes > _HEAD_MAX and self._head is not None and not self._head.done():
+            self._fail(UpstreamMalformed("The provider's answer has too large a head."))
+        else:
+            response.deliver()
 
     def eof_received(self) -> bool:
         """The provider has said all: an answer without a length ends here, any other breaks off."""
@@ -178,8 +217,8 @@ class Connection(asyncio.Protocol):
     # httptools' callbacks
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header of the answer."""
-        if self._response is not None:
+        """One header of the answer; those that follow its body are nobody's."""
+        if self._response is not None and not self._response.status:
             self._response.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
@@ -221,10 +260,12 @@ class Connection(asyncio.Protocol):
             return
         response.finish()
         self.resume()
-        if keep and self._transport is not None and not self._transport.is_closing():
+        transport = self._transport
+        # With part of the request unsent, as the provider did not wait for it, the next one might never get through.
+        if keep and transport is not None and not transport.is_closing() and not transport.get_write_buffer_size():
             self._on_idle(self)
-        elif self._transport is not None:
-            self._transport.close()
+        else:
+            self.abort()
 
     def _fail(self, error: GatewayError) -> None:
         response, self._response = self._response, None

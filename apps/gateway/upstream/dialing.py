@@ -53,7 +53,7 @@ class Dialer:
                 return await self._open(connected, place, make)
         except TimeoutError as exc:
             raise ConnectTimeout from exc
-        except OSError as exc:
+        except (OSError, UnicodeError) as exc:  # a name that cannot be one, such as a..b
             raise UpstreamUnreachable(f"The provider could not be reached ({_why(exc)}).") from exc
 
     async def _addresses(self, place: Place) -> list[AddressInfo]:
@@ -90,13 +90,13 @@ class Dialer:
         return connection
 
 
-def _why(exc: OSError) -> str:
+def _why(exc: OSError | UnicodeError) -> str:
     match exc:
         case ssl.SSLCertVerificationError():
             return f"its TLS certificate is not valid: {exc.verify_message}"
         case ssl.SSLError():
             return "TLS failed"
-        case socket.gaierror():
+        case socket.gaierror() | UnicodeError():
             return "its name does not resolve"
         case ConnectionRefusedError():
             return "it refuses connections"
