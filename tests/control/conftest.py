@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.core.cache import cache
-from django.core.management import ManagementUtility
+from django.core.management import get_commands, load_command_class
 from django.test import Client
 
 from apps.core.actor import Actor
@@ -93,6 +93,12 @@ def console(owner: "User") -> Client:
 
 
 @pytest.fixture(autouse=True)
+def _quick_passwords(settings: Any) -> None:
+    """Argon2 is slow on purpose; here nobody guesses."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
 def _unlimited() -> Iterator[None]:
     """Attempts are counted in Valkey, which outlives a test."""
     cache.clear()
@@ -114,7 +120,7 @@ type Run = Callable[..., Ran]
 
 @pytest.fixture
 def run(db: None, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command as `manage.py` does, in this process, so that it sees this test's transaction."""
+    """Run a command as `manage.py` does, but for closing the connection, on which this test's transaction is."""
 
     def run_command(*words: str, stdin: str = "", **environment: str) -> Ran:
         out, err = io.StringIO(), io.StringIO()
@@ -124,7 +130,11 @@ def run(db: None, monkeypatch: pytest.MonkeyPatch) -> Run:
         code = 0
         with redirect_stdout(out), redirect_stderr(err):
             try:
-                ManagementUtility(["manage.py", *words]).execute()
+                name, *arguments = words
+                command = load_command_class(get_commands()[name], name)
+                command._called_from_command_line = True
+                options = vars(command.create_parser("manage.py", name).parse_args(arguments))
+                command.execute(*options.pop("args", ()), **options)
             except SystemExit as end:
                 code = int(end.code or 0)
         return Ran(code, out.getvalue(), err.getvalue())
