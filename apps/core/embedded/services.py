@@ -3,6 +3,7 @@
 import contextlib
 import subprocess
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -31,13 +32,14 @@ class Embedded:
         self._folder = folder
         self.running: list[tuple[Server, subprocess.Popen[bytes]]] = []
         self.servers: list[Server] = []
+        self._sockets: Path | None = None
         wanted = [name for name in SERVICES if name in variables]
         if wanted:
             check_machine()
             try:
                 account = account_for(folder.root)
                 binaries = find_binaries(account, folder.root)
-                sockets = folder.socket_folder(account)
+                self._sockets = sockets = folder.socket_folder(account)
             except OSError as error:
                 raise storage_error(error, folder.root) from error
             self.servers = [SERVICES[name](folder, binaries, account, sockets, durable=durable) for name in wanted]
@@ -75,6 +77,9 @@ class Embedded:
         while self.running:
             server, process = self.running.pop()
             stop(process, server.stop_signal, _STOP_SECONDS)
+        if self._sockets and self._sockets.parent != self._folder.root:
+            with contextlib.suppress(OSError):  # not empty: a server was killed and left its socket
+                self._sockets.rmdir()
 
     def __enter__(self) -> Self:
         self.start()
