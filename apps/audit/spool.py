@@ -183,6 +183,17 @@ class Spool:
             if self.on_pending is not None:
                 self.on_pending()
 
+    def probe(self) -> None:
+        """Find out, after a failure, whether the file system takes writes again: while none come, nothing else would."""
+        page = self.folder / "probe"
+        try:
+            page.write_bytes(bytes(4096))
+            self.failing = False
+        except OSError:
+            self.failing = True
+        with suppress(OSError):
+            page.unlink()
+
     def read(self, *, max_records: int, max_bytes: int) -> Batch | None:
         """The oldest records not yet delivered, in order; None when there is none. The same again until `advance`.
 

@@ -87,7 +87,9 @@ class Gateway:
 
     def _can_record(self) -> bool:
         spool = self._spool
-        return spool is not None and spool.pending_bytes < self._config.spool_max_bytes - _ROOM
+        if spool is None or spool.failing:
+            return False
+        return spool.pending_bytes < self._config.spool_max_bytes - _ROOM
 
     async def _operate(self, path: str, scope: Message, send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):
@@ -123,9 +125,11 @@ class Gateway:
                 "PostgreSQL cannot be reached (DATABASE_URL); "
                 + ("known tokens still work" if self._directory.is_usable else "no token can be checked")
             )
+        if self._spool is not None and self._spool.failing:
+            self._spool.probe()
         if not self._can_record():
             usable = False
-            problems.append("the record spool is full (SPOOL_DIR, SPOOL_MAX_BYTES)")
+            problems.append("the record spool is full, or its disk is (SPOOL_DIR, SPOOL_MAX_BYTES)")
         elif self._spool is not None and self._spool.nearly_full:
             problems.append("the record spool is nearly full (SPOOL_DIR, SPOOL_MAX_BYTES)")
         return problems, usable

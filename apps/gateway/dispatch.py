@@ -8,7 +8,7 @@ for a failure after their first byte.
 import asyncio
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -25,6 +25,7 @@ from apps.core.errors import (
 )
 from apps.gateway.directory.views import Route
 from apps.gateway.exchange import Attempt, Exchange, Headers
+from apps.gateway.server import Client
 from apps.gateway.stages import Call, Hold
 from apps.gateway.streams import StreamMeter
 from apps.gateway.upstream.connection import Response
@@ -57,6 +58,7 @@ _WHOLE = 1024 * 1024
 _READ_FOR_USAGE = 32 * 1024 * 1024
 # How long after the terminal event we wait for the connection to end properly, so that it can be used again.
 _AFTER_END = 0.25
+_UNPACK_MAX = 256 * 1024
 _ZLIB = frozenset({b"gzip", b"x-gzip", b"deflate"})
 
 
@@ -130,6 +132,8 @@ async def _relay(exchange: Exchange, call: Call, attempt: Attempt, response: Res
     status = response.status
     if status >= 300:
         await _relay_error(exchange, attempt, headers, chunks, content_type)
+    elif content_type.startswith(b"text/html"):
+        raise UpstreamMalformed(f"The provider, or a proxy before it, answered with status {status} and a page.")
     elif exchange.stream:
         if content_type.startswith(b"application/json"):
             raise UpstreamMalformed("The provider answered a stream with a plain JSON body.")
@@ -170,6 +174,15 @@ class _Chunks:
             what = encoding.decode("latin-1")
             raise UpstreamMalformed(f"The provider answered in an encoding that was not asked for ({what}).")
 
+    @property
+    def are_plain(self) -> bool:
+        """Whether pieces are given as they come."""
+        return self._unpack is None
+
+    async def pump(self, consume: Callable[[bytes], bool]) -> bool:
+        """Hand pieces over in the callback that brings them, until `consume` says False (returns False) or the end (True)."""
+        return await self._response.pump(consume)
+
     async def next(self) -> bytes:
         """The next piece; empty at the end. Raises GatewayError when the answer breaks off."""
         try:
@@ -182,9 +195,9 @@ class _Chunks:
                     self._packed = await self._response.read()
                     self._watch.heard()
                     if not self._packed:
-                        return b""
+                        return self._unpack.flush()  # what the bound below held back, without any input left
                 # In bounded pieces: a small body may unpack to a very large one.
-                out = self._unpack.decompress(self._packed, 256 * 1024)
+                out = self._unpack.decompress(self._packed, _UNPACK_MAX)
                 self._packed = self._unpack.unconsumed_tail
                 if out:
                     return out
@@ -322,6 +335,13 @@ async def _relay_stream(exchange: Exchange, call: Call, headers: Headers, chunks
                 await _send_head(exchange, 200, [*headers, *_STREAM_HEADERS])
             if out:
                 await _send_chunk(exchange, out, watch)
+            if exchange.client is not None and chunks.are_plain:
+                last = await _relay_directly(exchange, exchange.client, meter, chunks, watch)
+                if last is not None:
+                    await _finish_stream(exchange, call, meter, headers, last, begun=True)
+                    watch.close()
+                    await _read_to_end(chunks)
+                    return
         out = meter.finish()
         if not meter.complete:
             raise UpstreamDisconnected
@@ -330,6 +350,34 @@ async def _relay_stream(exchange: Exchange, call: Call, headers: Headers, chunks
         _take_usage(exchange, call, meter)
         exchange.events, exchange.is_inside_event = meter.events, meter.is_inside_event
         raise
+
+
+async def _relay_directly(
+    exchange: Exchange, client: Client, meter: StreamMeter, chunks: _Chunks, watch: Watch
+) -> bytes | None:
+    """From socket to socket, in the callback that brings the bytes, while the client takes them.
+
+    Returns what must be sent last once the answer is complete; None if the stream has ended before.
+    """
+    last: bytes | None = None
+
+    def pass_on(chunk: bytes) -> bool:
+        nonlocal last
+        watch.heard()
+        out = meter.feed(chunk)
+        if meter.complete:
+            last = out
+            return False
+        if out:
+            exchange.count_out(len(out))
+            client.write(out)
+        return client.is_reading
+
+    while not await chunks.pump(pass_on) and last is None:
+        watch.waiting_for_client()
+        await client.drain()
+        watch.heard()
+    return last
 
 
 async def _finish_stream(

@@ -16,6 +16,7 @@ from apps.core.logs import get_logger
 from apps.gateway import metrics
 from apps.gateway.config import GatewayConfig
 from apps.gateway.directory.views import Route, TokenView
+from apps.gateway.server import CLIENT, Client
 from apps.gateway.surfaces import UNKNOWN, Endpoint
 from apps.providers.usage import Usage
 
@@ -61,6 +62,7 @@ class Exchange:
         "attempts",
         "body_size",
         "bytes_out",
+        "client",
         "config",
         "end_user",
         "endpoint",
@@ -93,6 +95,7 @@ class Exchange:
         # Both names, as OpenAI's and Anthropic's SDKs look for them.
         self.id_headers: Headers = [(b"x-request-id", self.shown_id), (b"request-id", self.shown_id)]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.client: Client | None = scope.get(CLIENT)  # None under another server than ours
         self.endpoint: Endpoint = UNKNOWN
         self.token: TokenView | None = None
         self.model_asked = ""
@@ -116,6 +119,10 @@ class Exchange:
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a whole answer. Its record must have been written before."""
         self.sent_head = True
+        client = self.client
+        if client is not None and client.is_reading and self.scope["method"] != "HEAD":
+            client.answer(status, headers, body)
+            return
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body, "more_body": False})
 
@@ -151,11 +158,13 @@ class Exchange:
             first_byte=None if first is None else first / 1e9,
             gateway=gateway / 1e9,
         )
+        payload = orjson.dumps(self._facts(status, code, total, upstream, gateway, first))
         try:
-            self._spool.append(orjson.dumps(self._facts(status, code, total, upstream, gateway, first)))
-        except (SpoolFull, ValueError, TypeError) as exc:
+            self._spool.append(payload)
+        except (SpoolFull, ValueError) as exc:
             metrics.records_lost.inc()
-            log.error("record_lost", request_id=self.shown_id.decode(), why=str(exc))
+            # The log is the last place it can be kept in; it holds no secret.
+            log.error("record_lost", request_id=self.shown_id.decode(), why=str(exc), record=payload.decode())
 
     def _facts(
         self, status: int, code: str, total: int, upstream: int, gateway: int, first: int | None

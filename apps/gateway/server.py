@@ -1,12 +1,13 @@
-"""uvicorn's HTTP protocol, with two things more: a bound on what a request's head may weigh, and a call when a client has gone.
+"""uvicorn's HTTP protocol, with a bound on what a request's head may weigh, and a shorter way to the client (`Client`).
 
-The call spares every request a task that waits for `http.disconnect`, which costs more than authenticating it.
+ASGI's own way stays what it is and works under any server; the shorter one spares a task that waits for `http.disconnect`, a
+second write for every whole answer, and a task's step and two dictionaries for every chunk of a stream.
 """
 
 from collections.abc import Callable
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from apps.core.errors import HeadersTooLarge
 from apps.core.ids import request_id, uuid7
@@ -17,8 +18,65 @@ log = get_logger(__name__)
 
 MAX_HEAD_BYTES = 64 * 1024
 
-# The key in an ASGI scope under which `watch_for_disconnect` is offered.
-DISCONNECT = "tollgate.disconnect"
+# The key in an ASGI scope under which the request's Client lies.
+CLIENT = "tollgate.client"
+
+
+class Client:
+    """One request's way back to whoever made it, on uvicorn's own state. For HTTP/1.1, and after the request has been read."""
+
+    __slots__ = ("_cycle", "_protocol")
+
+    def __init__(self, protocol: "BoundedHttpProtocol", cycle: RequestResponseCycle) -> None:
+        self._protocol, self._cycle = protocol, cycle
+
+    def watch(self, callback: Callable[[], None] | None) -> None:
+        """Call `callback`, once, if the connection is lost; None: no more."""
+        self._protocol.on_disconnect = callback
+        if callback is None:
+            return
+        if self._cycle.disconnected:  # already, while the request was being looked at
+            self._protocol.on_disconnect = None
+            self._protocol.loop.call_soon(callback)
+        else:
+            # A large body may have stopped the reading, and who does not read never learns that a client has left.
+            self._cycle.flow.resume_reading()
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether the client takes what it is sent; if not, wait for `drain` before writing more."""
+        return not self._cycle.flow.write_paused or self._cycle.disconnected
+
+    async def drain(self) -> None:
+        """Wait until the client reads again, or has gone."""
+        await self._cycle.flow.drain()
+
+    def write(self, piece: bytes) -> None:
+        """One chunk of an answer whose head has been sent without a length. Into the void if the client has gone."""
+        cycle = self._cycle
+        if not cycle.disconnected:
+            cycle.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+
+    def answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        """A whole answer in one write. `headers` have the length, are in lower case and come from us or a parser."""
+        cycle = self._cycle
+        if cycle.disconnected or cycle.response_started:
+            return
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        parts = [STATUS_LINE[status]]
+        for name, value in (*cycle.default_headers, *headers):
+            parts += (name, b": ", value, b"\r\n")
+        if (b"connection", b"close") in headers:
+            cycle.keep_alive = False
+        elif not cycle.keep_alive:
+            parts.append(b"connection: close\r\n")
+        parts += (b"\r\n", body)
+        cycle.transport.write(b"".join(parts))
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            cycle.transport.close()
+        cycle.on_response()
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
@@ -29,24 +87,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._head_is_too_large = False
         self._in_body = False
-        self._on_disconnect: Callable[[], None] | None = None
-
-    def watch_for_disconnect(self, callback: Callable[[], None] | None) -> None:
-        """Call `callback`, once, if the connection is lost; None: no more. For the request being answered, its body read."""
-        self._on_disconnect = callback
-        if callback is None:
-            return
-        if self.cycle.disconnected:  # already, while the request was being looked at
-            self._on_disconnect = None
-            self.loop.call_soon(callback)
-        else:
-            # A large body may have stopped the reading, and who does not read never learns that a client has left.
-            self.flow.resume_reading()
+        self.on_disconnect: Callable[[], None] | None = None  # of the request being answered; later ones wait for it
 
     def connection_lost(self, exc: Exception | None) -> None:
         """As uvicorn's; then whoever watches is told."""
         super().connection_lost(exc)
-        callback, self._on_disconnect = self._on_disconnect, None
+        callback, self.on_disconnect = self.on_disconnect, None
         if callback is not None:
             callback()
 
@@ -75,8 +121,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 raise HeadersTooLarge
         self._in_body = True
         self._head_bytes = 0
-        cast("dict[str, object]", self.scope)[DISCONNECT] = self.watch_for_disconnect
         super().on_headers_complete()
+        # The request's task has been made, and runs when this callback is over.
+        cast("dict[str, object]", self.scope)[CLIENT] = Client(self, self.cycle)
 
     def on_message_complete(self) -> None:
         """It is whole; the next one's head may follow on this connection."""

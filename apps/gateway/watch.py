@@ -13,9 +13,8 @@ from apps.core.errors import (
     TotalTimeout,
 )
 from apps.gateway.config import Timeouts
-from apps.gateway.server import DISCONNECT
+from apps.gateway.server import CLIENT, Client
 
-Subscribe = Callable[[Callable[[], None] | None], None]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
@@ -27,7 +26,7 @@ class Watch:
     since, it sets itself again.
     """
 
-    __slots__ = ("_due", "_error", "_idle", "_loop", "_subscribe", "_task", "_timer", "_total_at", "_waiter", "reason")
+    __slots__ = ("_client", "_due", "_error", "_idle", "_loop", "_task", "_timer", "_total_at", "_waiter", "reason")
 
     def __init__(self, scope: Mapping[str, Any], receive: Receive) -> None:
         """Call it in the task to be interrupted, after the request body has been read."""
@@ -41,9 +40,9 @@ class Watch:
         self._idle = self._total_at = self._due = 0.0
         self._error: type[GatewayError] = FirstByteTimeout
         self._waiter: asyncio.Task[None] | None = None
-        self._subscribe: Subscribe | None = scope.get(DISCONNECT)
-        if self._subscribe is not None:
-            self._subscribe(self._client_gone)
+        self._client: Client | None = scope.get(CLIENT)
+        if self._client is not None:
+            self._client.watch(self._client_gone)
         else:
             self._waiter = self._loop.create_task(self._wait_for_disconnect(receive))
 
@@ -79,9 +78,9 @@ class Watch:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._subscribe is not None:
-            self._subscribe(None)
-            self._subscribe = None
+        if self._client is not None:
+            self._client.watch(None)
+            self._client = None
         if self._waiter is not None:
             self._waiter.cancel()
             self._waiter = None

@@ -65,8 +65,7 @@ class Response:
         self._consume = consume
         try:
             while True:
-                self.deliver()
-                if self._consume is None:
+                if not self.deliver():
                     return False
                 if self.complete:
                     return True
@@ -90,13 +89,14 @@ class Response:
         self._unread += len(piece)
         return self._unread <= _UNREAD_MAX
 
-    def deliver(self) -> None:
-        """What has come in one go is there: hand it over, or let the reader look."""
-        if self._consume is None:
-            self.wake()
-        elif self._pieces and not self._consume(self._take()):
+    def deliver(self) -> bool:
+        """What has come in one go is there: hand it over, or let the reader look. Returns whether more is wanted at once."""
+        if self._consume is not None:
+            if not self._pieces or self._consume(self._take()):
+                return True
             self._consume = None
-            self.wake()
+        self.wake()
+        return False
 
     def wake(self) -> None:
         """Let the reader look."""
