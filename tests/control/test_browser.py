@@ -1,11 +1,12 @@
 """The console in a real browser: what only scripts can break, such as copy buttons and the content security policy."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
 from playwright.sync_api import Page, expect, sync_playwright
 
 from apps.core.actor import Actor
@@ -53,6 +54,7 @@ def page(live_server: "LiveServer", monkeypatch: pytest.MonkeyPatch) -> Iterator
         expect(page.get_by_text("Three steps to the first answer")).to_be_visible()
         yield page
         browser.close()
+        connections.close_all()  # those of Playwright's loop, which end with it unclosed otherwise
     # The server's threads end after the browser has gone; the test database can be dropped only then.
     eventually(_nobody_else, what="the server's connections to the database are closed")
     assert complaints == []
@@ -116,7 +118,7 @@ def test_the_records_filters_open_and_apply(page: Page, live_server: "LiveServer
     page.get_by_text("Filters").first.click()
     page.get_by_label("Through which door").select_option("command")
     page.get_by_role("button", name="Apply Filters").click()
-    expect(page).to_have_url(f"{live_server.url}/admin/audit/adminevent/?when=&door=command&organization__id__exact=")
+    expect(page).to_have_url(re.compile(r"[?&]door=command"))
     expect(page.get_by_text("user.created").first).to_be_visible()
 
 
