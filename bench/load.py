@@ -3,6 +3,8 @@
 import json
 import os
 import subprocess
+import urllib.error
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +26,23 @@ class Load:
     def rate(self) -> float:
         """Answers per second."""
         return self.requests / self.seconds
+
+
+def first_answer(url: str, token: str) -> None:
+    """Ask once and wait up to a minute: some servers load half of themselves at the first request.
+
+    Raises BenchError with what came back instead of an answer.
+    """
+    body = b'{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hello"}]}'
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=60) as answer:
+            answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            raise BenchError(f"{url} answered {error.code}: {error.read(500).decode(errors='replace')}") from None
+    except OSError as error:
+        raise BenchError(f"{url} does not answer: {error}") from None
 
 
 def load(

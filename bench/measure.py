@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 
 from bench.accounting import cpu_seconds, peak_memory
-from bench.load import Load, load
+from bench.load import Load, first_answer, load
 from bench.subjects import Subject
 
 CONNECTIONS = 32
@@ -50,9 +50,11 @@ def measure(subject: Subject, direct: Subject, seconds: float, half_rate: float 
 
     `half_rate`: requests a second of the light load; None: half of what the first run showed.
     """
-    answered = load(
-        subject.url, token=subject.token, connections=CONNECTIONS, seconds=min(_WARM_SECONDS, seconds)
-    ).requests
+    first_answer(subject.url, subject.token)
+    answered = (
+        1
+        + load(subject.url, token=subject.token, connections=CONNECTIONS, seconds=min(_WARM_SECONDS, seconds)).requests
+    )
     _rest(subject)
     before, database_before = _cpu(subject.process), _cpu(subject.database)
     full = load(subject.url, token=subject.token, connections=CONNECTIONS, seconds=seconds)

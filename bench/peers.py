@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.machine import BenchError, Cores
 from bench.subjects import Subject, free_port, started
 
-LITELLM_VERSION = "1.106.10"
+LITELLM_VERSION = "1.105.3"
 _CHAT = "/v1/chat/completions"
 _KEY = "sk-bench-1234567890"
 
