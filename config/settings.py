@@ -1,5 +1,6 @@
 """Settings: wiring only. Every value from the environment comes through `env`, and is described in docs/configuration.md."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,9 @@ STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = BASE_DIR / "staticfiles"
 # Without `collectstatic` (a checkout, the tests) files are served from where they lie; the image collects them.
+WHITENOISE_ALLOW_ALL_ORIGINS = False
+# Files are read in a thread, chunk by chunk, which is what Django warns of and all that is needed here.
+warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = not STATIC_ROOT.is_dir()
 
 AUTH_USER_MODEL = "orgs.User"
