@@ -8,7 +8,7 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -18,8 +18,10 @@ import orjson
 from django.conf import settings
 from django.utils.translation import gettext as _
 
+from apps.core.endpoints import MODELS
+from apps.providers.addressing import authentication, targets
 from apps.providers.egress import Egress
-from apps.providers.models import Credential, Provider
+from apps.providers.models import Credential
 from apps.providers.names import model_name_is_valid
 
 TIME_LIMIT = 10.0  # seconds for the whole exchange
@@ -47,7 +49,7 @@ def probe(credential: Credential, secret: str) -> CredentialTest:
         return CredentialTest(ok=False, sentence=refused)
     started = time.monotonic()
     try:
-        status, headers, body = asyncio.run(_get(url, addresses, _authorization(credential, secret)))
+        status, headers, body = asyncio.run(_get(url, addresses, authentication(credential.provider, secret)))
     except (TimeoutError, httpx.TimeoutException):
         return CredentialTest(
             ok=False,
@@ -74,20 +76,8 @@ def probe(credential: Credential, secret: str) -> CredentialTest:
 
 def models_url(credential: Credential) -> str:
     """Where this credential's provider lists its models."""
-    base = credential.base_url.rstrip("/")
-    if credential.provider != Provider.AZURE_OPENAI:
-        return f"{base}/models"
-    if credential.api_version:
-        return f"{base}/openai/models?api-version={credential.api_version}"
-    return f"{base}/openai/v1/models"
-
-
-def _authorization(credential: Credential, secret: str) -> dict[str, str]:
-    if not secret:
-        return {}
-    if credential.provider == Provider.AZURE_OPENAI:
-        return {"api-key": secret}
-    return {"authorization": f"Bearer {secret}"}
+    target = targets(credential.provider, credential.base_url, credential.api_version, "")[MODELS]
+    return str(httpx.URL(credential.base_url).join(target))
 
 
 def _addresses(url: httpx.URL) -> tuple[list[str], str]:
@@ -109,7 +99,9 @@ class _TooLongError(Exception):
     """The answer exceeds SIZE_LIMIT."""
 
 
-async def _get(url: httpx.URL, addresses: Sequence[str], headers: dict[str, str]) -> tuple[int, httpx.Headers, bytes]:
+async def _get(
+    url: httpx.URL, addresses: Sequence[str], headers: Mapping[str, str]
+) -> tuple[int, httpx.Headers, bytes]:
     """Status, headers and body, from the first of `addresses` that accepts. No redirects, no proxies, no netrc."""
     async with asyncio.timeout(TIME_LIMIT), httpx.AsyncClient(trust_env=False, timeout=TIME_LIMIT) as client:
         for last, address in zip([*[False] * (len(addresses) - 1), True], addresses, strict=True):
@@ -122,7 +114,7 @@ async def _get(url: httpx.URL, addresses: Sequence[str], headers: dict[str, str]
 
 
 async def _get_from(
-    client: httpx.AsyncClient, url: httpx.URL, address: str, headers: dict[str, str]
+    client: httpx.AsyncClient, url: httpx.URL, address: str, headers: Mapping[str, str]
 ) -> tuple[int, httpx.Headers, bytes]:
     request = client.build_request(
         "GET",

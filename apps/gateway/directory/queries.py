@@ -11,9 +11,10 @@ from psycopg.rows import dict_row
 from apps.core.logs import get_logger
 from apps.core.sealing import Keyring, Place, SealingError
 from apps.gateway.config import Timeouts
-from apps.gateway.directory.upstreams import heads_for, secret_is_sendable
+from apps.gateway.directory.upstreams import heads_for
 from apps.gateway.directory.views import CredentialView, Models, ModelView, Route, TokenView
 from apps.gateway.upstream.pool import Origin
+from apps.providers.addressing import secret_is_sendable
 
 log = get_logger(__name__)
 
