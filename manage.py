@@ -8,9 +8,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
 from apps.core.embedded import ServiceError
+from apps.core.env import env, path, text, whole
 from apps.launch.environment import VARIABLES, Wishes, environment_for
 from apps.launch.headstart import head_start
-from config.env import env, path, text, whole
 
 
 def main() -> int:

@@ -11,12 +11,12 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 from apps.core.embedded import ServiceError
+from apps.core.env import env, path, seconds, words
 from bench.machine import BenchError, Cores, confined, description
 from bench.measure import Figures, measure
 from bench.peers import PEERS, installed
 from bench.report import table
 from bench.subjects import CHECKOUT, Subject, nginx, tollgate, upstream
-from config.env import env, path, seconds, words
 
 
 def main() -> int:

@@ -9,9 +9,9 @@ from django.utils.translation import gettext_lazy as _
 from apps.audit import schedule as audit_schedule
 from apps.core import schedule as core_schedule
 from apps.core.databases import celery_url, django_database
+from apps.core.env import boolean, env, log_level, networks, path, seconds, size, text, whole, words
 from apps.core.sealing import Keyring
-from config.console import UNFOLD as UNFOLD
-from config.env import boolean, env, log_level, networks, path, seconds, size, text, whole, words
+from config import console
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -106,10 +106,12 @@ STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = BASE_DIR / "staticfiles"
 # Without `collectstatic` (a checkout, the tests) files are served from where they lie; the image collects them.
-WHITENOISE_ALLOW_ALL_ORIGINS = False
-# Files are read in a thread, chunk by chunk, which is what Django warns of and all that is needed here.
-warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = not STATIC_ROOT.is_dir()
+WHITENOISE_ALLOW_ALL_ORIGINS = False
+# They are read in a thread, chunk by chunk, which is what Django warns of and all that is needed here.
+warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
+
+UNFOLD = console.UNFOLD
 
 AUTH_USER_MODEL = "orgs.User"
 AUTH_PASSWORD_VALIDATORS = [

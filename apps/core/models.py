@@ -31,3 +31,6 @@ class Change(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["txid"]), models.Index(fields=["at"])]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.row_id or '(any)'}"

@@ -1,7 +1,7 @@
 """Secrets at rest: AES-256-GCM, bound to the row they were sealed for.
 
-A sealed value is `version (1) | key id length (1) | key id | nonce (12) | ciphertext and tag`. The associated data names table, row,
-column and organization, so a value copied to another row, column or organization does not open.
+A sealed value is `version (1) | key id length (1) | key id | nonce (12) | ciphertext and tag`. The associated data names table,
+row, column and organization, so a value copied to another row, column or organization does not open.
 """
 
 import base64

@@ -13,7 +13,7 @@ from django.core.management import get_commands, load_command_class
 from django.test import Client
 
 from apps.core.actor import Actor
-from config.env import networks
+from apps.core.env import networks
 from tests.support.provider import FakeProvider
 
 if TYPE_CHECKING:  # models can be imported only once the services run, which is after this file has been read

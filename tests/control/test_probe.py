@@ -8,10 +8,10 @@ import pytest
 from django.test import override_settings
 
 from apps.core.actor import Actor
+from apps.core.env import networks
 from apps.orgs.models import Organization
 from apps.providers.actions import credential_add, credential_test
 from apps.providers.models import Credential
-from config.env import networks
 from tests.control.conftest import SECRET
 from tests.support.provider import CLOSE, RESET, FakeProvider
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from config.env import networks
+from apps.core.env import networks
 from tests.support.gateway import LOOPBACK, GatewayProcess
 from tests.support.provider import FakeProvider
 

@@ -8,10 +8,10 @@ from django.db import transaction
 from django.utils.text import slugify
 
 from apps.core.commands import OperatorCommand
+from apps.core.env import env, text
 from apps.orgs.actions import member_add, organization_create, owner_create, sign_in_link_issue
 from apps.orgs.models import Organization, Role
 from apps.orgs.selectors import membership_of, organization_by_slug, user_by_email
-from config.env import env, text
 
 
 class Command(OperatorCommand):

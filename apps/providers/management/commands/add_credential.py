@@ -5,11 +5,11 @@ from django.core.management.base import CommandError
 from django.db import transaction
 
 from apps.core.commands import OperatorCommand, comma_separated
+from apps.core.env import env, text
 from apps.orgs.arguments import named_organization
 from apps.providers.actions import credential_add, credential_test, model_add
 from apps.providers.catalogue import likely_kind
 from apps.providers.models import Provider
-from config.env import env, text
 
 _DEFAULT_BASE_URL = {Provider.OPENAI: "https://api.openai.com/v1"}
 

@@ -1,4 +1,4 @@
-"""The one door to the environment: typed, loud, and the only reader of `os.environ` among the settings.
+"""The one door to the environment: typed and loud. Settings and commands read it through nothing else.
 
 Every variable is listed in docs/configuration.md; a test compares that page with the calls of `env` in settings.
 """
