@@ -63,5 +63,5 @@ def _details(raw: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
     return {}
 
 
-def _less(total: int | None, *parts: int | None) -> int | None:
-    return None if total is None else max(0, total - sum(part or 0 for part in parts))
+def _less(total: int | None, first: int | None, second: int | None = None, third: int | None = None) -> int | None:
+    return None if total is None else max(0, total - (first or 0) - (second or 0) - (third or 0))
