@@ -31,6 +31,12 @@ class CredentialAddForm(ConsoleForm):
     class Meta:
         model = Credential
         exclude = ("enabled",)
+        help_texts = {
+            "base_url": _(
+                "OpenAI: https://api.openai.com/v1. Azure: its endpoint, https://NAME.openai.azure.com. "
+                "Others: as their documentation says, mostly up to /v1."
+            )
+        }
 
 
 class CredentialChangeForm(ConsoleForm):

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
-from django.core.cache import cache
 from django.core.management import get_commands, load_command_class
 from django.test import Client
 
@@ -99,11 +99,9 @@ def _quick_passwords(settings: Any) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _unlimited() -> Iterator[None]:
-    """Attempts are counted in Valkey, which outlives a test."""
-    cache.clear()
-    yield
-    cache.clear()
+def _fresh_limits(settings: Any) -> None:
+    """Attempts are counted in Valkey, which outlives a test: each counts under a name of its own."""
+    settings.RATELIMIT_CACHE_PREFIX = f"{uuid4().hex}:"
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,8 @@ def every_page(owner: User, service: Service, token: Token, credential: Credenti
         AdminEvent: AdminEvent.objects.filter(target_id=token.pk).get(),
     }
     assert set(admin.site._registry) == set(rows), "a page is missing here"
-    pages = [page("index"), page("password_change")]
+    pages = [page("index"), page("password_change"), f"{page('search')}?s=tok"]
+    pages += [page("app_list", label) for label in sorted({model._meta.app_label for model in rows})]
     for model, model_admin in admin.site._registry.items():
         name, row = f"{model._meta.app_label}_{model._meta.model_name}", rows[model]
         pages += [page(f"{name}_changelist"), page(f"{name}_change", row.pk)]
@@ -173,6 +174,16 @@ def test_guessing_a_password_is_limited_by_address_and_by_account(owner: User) -
 
     elsewhere = [Client(REMOTE_ADDR=f"192.0.2.{n}").post(page("login"), guess).status_code for n in range(20)]
     assert 429 in elsewhere
+
+
+def test_people_can_sign_in_while_valkey_is_away(owner: User, settings: Any, caplog: pytest.LogCaptureFixture) -> None:
+    backend = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:1/0"}
+    settings.CACHES = {"default": backend}
+
+    response = Client().post(page("login"), {"username": owner.email, "password": PASSWORD})
+
+    assert response.status_code == 302
+    assert "Valkey cannot be reached" in caplog.text
 
 
 def test_the_right_password_signs_in(owner: User) -> None:
