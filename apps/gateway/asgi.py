@@ -24,6 +24,7 @@ log = get_logger(__name__)
 
 OPERATIONS = frozenset({"/healthz", "/readyz", "/metrics"})
 _FLUSH_ON_EXIT = 5.0  # seconds; what remains is adopted by the next process
+_MEASURE_EVERY = 1.0  # seconds
 
 
 class Gateway:
@@ -36,6 +37,7 @@ class Gateway:
         self._spool: Spool | None = None
         self._flusher: Flusher | None = None
         self._flushing: asyncio.Task[None] | None = None
+        self._measuring: asyncio.Task[None] | None = None
         self._stopping = False
 
     async def startup(self) -> None:
@@ -46,6 +48,7 @@ class Gateway:
         self._flushing = asyncio.create_task(self._flusher.run(), name="record-flusher")
         await self._pool.start()
         await self._directory.start()
+        self._measuring = asyncio.create_task(self._keep_measuring(), name="gauges")
         _spare_the_collector()
         log.info("gateway_started", spool=str(config.spool_dir))
 
@@ -56,9 +59,10 @@ class Gateway:
             left = await self._flusher.drain(_FLUSH_ON_EXIT)
             if left:
                 log.warning("records_left_in_spool", records=left)
-        if self._flushing is not None:
-            self._flushing.cancel()
-            await asyncio.gather(self._flushing, return_exceptions=True)
+        for task in (self._flushing, self._measuring):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         await self._directory.stop()
         await self._pool.stop()
         if self._spool is not None:
@@ -140,6 +144,12 @@ class Gateway:
             return True
         sent: bytes = dict(scope["headers"]).get(b"authorization", b"")
         return hmac.compare_digest(sent, b"Bearer " + token.encode())
+
+    async def _keep_measuring(self) -> None:
+        """One worker answers /metrics for all of them, so each keeps its own gauges true without being asked."""
+        while True:
+            self._measure()
+            await asyncio.sleep(_MEASURE_EVERY)
 
     def _measure(self) -> None:
         """Bring the gauges up to date."""
