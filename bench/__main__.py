@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from apps.core.embedded import ServiceError
 from apps.core.env import env, path, seconds, words
+from bench.load import wrk
 from bench.machine import BenchError, Cores, confined, description
 from bench.measure import Figures, measure
 from bench.peers import PEERS, installed
@@ -26,6 +27,7 @@ def main() -> int:
         each = env("BENCH_SECONDS", seconds, "8")
         peers = env("BENCH_PEERS", words, "")
         home = env("BENCH_DIR", path, str(CHECKOUT / ".data/bench"))
+        wrk()
         _run(each, {name: installed(name, home) for name in peers})
     except (BenchError, ServiceError, ImproperlyConfigured) as error:
         sys.stderr.write(f"bench: {error}\n")

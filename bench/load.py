@@ -28,6 +28,11 @@ class Load:
         return self.requests / self.seconds
 
 
+def wrk() -> str:
+    """The path of wrk. Raises BenchError where it is not installed."""
+    return program("wrk", "It makes the load: apt install wrk, or build it from its sources (github.com/wg/wrk).")
+
+
 def first_answer(url: str, token: str) -> None:
     """Ask once and wait up to a minute: some servers load half of themselves at the first request.
 
@@ -52,13 +57,22 @@ def load(
 
     Raises BenchError if anything but a 200 came back, as figures of failures say nothing.
     """
-    wrk = program("wrk", "It makes the load: apt install wrk, brew install wrk, or build it from its sources.")
     variables = {"BENCH_TOKEN": token}
     if stream:
         variables["BENCH_STREAM"] = "1"
     if rate is not None:
         variables["BENCH_PAUSE_MS"] = f"{connections / rate * 1000:.3f}"
-    argv = [wrk, "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "30s", "-s", str(_SCRIPT), url]
+    argv = [
+        wrk(),
+        "-t1",
+        f"-c{connections}",
+        f"-d{max(1, round(seconds))}s",
+        "--timeout",
+        "30s",
+        "-s",
+        str(_SCRIPT),
+        url,
+    ]
     run = subprocess.run(argv, capture_output=True, text=True, check=False, env={**os.environ, **variables})
     lines = [line for line in run.stdout.splitlines() if line.startswith("{")]
     if run.returncode or not lines:
