@@ -24,6 +24,12 @@ def client_address(peer: str | None, forwarded_for: str, trusted: Sequence[Netwo
     return current
 
 
+def forwarded_scheme(peer: str | None, forwarded_proto: str, trusted: Sequence[Network]) -> str | None:
+    """The scheme that the client spoke, if a trusted proxy says so (X-Forwarded-Proto); None otherwise."""
+    scheme = forwarded_proto.strip().lower()
+    return scheme if scheme in {"http", "https"} and _is_trusted(peer, trusted) else None
+
+
 def _is_trusted(address: str | None, trusted: Sequence[Network]) -> bool:
     if address is None:
         return bool(trusted)  # a Unix socket: whoever reaches it was let in by file permissions

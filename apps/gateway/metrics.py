@@ -2,10 +2,11 @@
 or a tenant."""
 
 import os
+from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client import REGISTRY as DEFAULT_REGISTRY
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _OVERHEAD = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1)
@@ -80,8 +81,18 @@ def observe(
 
 def exposition() -> tuple[bytes, str]:
     """What /metrics answers, and its content type. With PROMETHEUS_MULTIPROC_DIR set, the sum over all worker processes."""
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:  # the library's own variable, which it reads at import
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")  # the library's own variable, which it reads at import
+    if folder is None:
         return generate_latest(DEFAULT_REGISTRY), CONTENT_TYPE_LATEST
+    _forget_dead_workers(Path(folder))
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library leaves it untyped
     return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+def _forget_dead_workers(folder: Path) -> None:
+    """Take the gauges of workers that have died out of the sum: what they had in flight is in flight no more."""
+    for file in folder.glob("gauge_live*_*.db"):
+        pid = int(file.stem.rpartition("_")[2])
+        if not Path(f"/proc/{pid}").exists():
+            mark_process_dead(pid)  # type: ignore[no-untyped-call]  # the library leaves it untyped

@@ -104,7 +104,8 @@ def test_a_token_that_was_unknown_a_moment_ago_opens_at_once_when_it_is_issued(a
     from apps.services.tokens import token_digest, token_generate
 
     plaintext = token_generate()
-    client = acme.http(authorized=False, headers={"authorization": f"Bearer {plaintext}"})
+    client = acme.http(authorized=False)
+    client.headers["authorization"] = f"Bearer {plaintext}"
     assert client.post("/v1/chat/completions", json=CHAT).status_code == 401
     with connection.cursor() as cursor:  # as a restored backup would bring it back
         cursor.execute(

@@ -47,6 +47,8 @@ class Directory:
             max_size=4,
             timeout=_LOAD_SECONDS,
             open=False,
+            # Asked for a sign of life before each load, which is rare: after an outage the pool is full of dead connections.
+            check=AsyncConnectionPool.check_connection,
             kwargs={"autocommit": True, "connect_timeout": 3, "application_name": "tollgate-directory"},
         )
         self._follower = ChangeFollower(
