@@ -39,6 +39,7 @@ class Gateway:
         self._flushing: asyncio.Task[None] | None = None
         self._measuring: asyncio.Task[None] | None = None
         self._stopping = False
+        self._in_flight = 0
 
     async def startup(self) -> None:
         """Open what the data plane needs. Does not wait for the database: /readyz says when it is there."""
@@ -77,12 +78,12 @@ class Gateway:
         spool = self._spool
         if spool is None:
             raise RuntimeError("the gateway has not been started: its server must run the lifespan protocol")
-        metrics.in_flight.inc()
+        self._in_flight += 1
         try:
             exchange = Exchange(scope, receive, send, self._config, spool)
             await handle(exchange, self._directory, self._pool, records_are_possible=self._can_record())
         finally:
-            metrics.in_flight.dec()
+            self._in_flight -= 1
 
     @staticmethod
     def serves(path: str) -> bool:
@@ -153,6 +154,7 @@ class Gateway:
 
     def _measure(self) -> None:
         """Bring the gauges up to date."""
+        metrics.in_flight.set(self._in_flight)
         metrics.directory_connected.set(int(self._directory.is_connected))
         metrics.directory_tokens.set(self._directory.size)
         if self._spool is not None and self._flusher is not None:

@@ -26,42 +26,35 @@ def openai_usage(raw: Mapping[str, Any]) -> Usage | None:
     OpenAI's totals include what its details name, so details are subtracted. Counts that are no whole numbers of 0 or more are
     taken as not said: providers' mistakes must not become ours.
     """
-    total_in = _count(raw, "prompt_tokens", "input_tokens")
-    total_out = _count(raw, "completion_tokens", "output_tokens")
+    chat = "prompt_tokens" in raw or "completion_tokens" in raw  # the other words are those of Responses
+    total_in = _count(raw.get("prompt_tokens" if chat else "input_tokens"))
+    total_out = _count(raw.get("completion_tokens" if chat else "output_tokens"))
     if total_in is None and total_out is None:
         return None
-    details_in = _details(raw, "prompt_tokens_details", "input_tokens_details")
-    details_out = _details(raw, "completion_tokens_details", "output_tokens_details")
-    cache_read = _count(details_in, "cached_tokens")
-    cache_write = _count(details_in, "cache_write_tokens")
-    audio_in = _count(details_in, "audio_tokens")
-    audio_out = _count(details_out, "audio_tokens")
+    details_in = raw.get("prompt_tokens_details" if chat else "input_tokens_details")
+    details_out = raw.get("completion_tokens_details" if chat else "output_tokens_details")
+    cache_read = cache_write = audio_in = audio_out = reasoning = None
+    if isinstance(details_in, dict):
+        cache_read = _count(details_in.get("cached_tokens"))
+        cache_write = _count(details_in.get("cache_write_tokens"))
+        audio_in = _count(details_in.get("audio_tokens"))
+    if isinstance(details_out, dict):
+        audio_out = _count(details_out.get("audio_tokens"))
+        reasoning = _count(details_out.get("reasoning_tokens"))
+    if total_in is not None:
+        total_in = max(0, total_in - (cache_read or 0) - (cache_write or 0) - (audio_in or 0))
+    if total_out is not None:
+        total_out = max(0, total_out - (audio_out or 0))
     return Usage(
-        input=_less(total_in, cache_read, cache_write, audio_in),
+        input=total_in,
         cache_read=cache_read,
         cache_write_5m=cache_write,
-        output=_less(total_out, audio_out),
-        reasoning=_count(details_out, "reasoning_tokens"),
+        output=total_out,
+        reasoning=reasoning,
         audio_input=audio_in,
         audio_output=audio_out,
     )
 
 
-def _count(raw: Mapping[str, Any], *names: str) -> int | None:
-    for name in names:
-        value = raw.get(name)
-        if type(value) is int and 0 <= value < 1 << 62:
-            return value
-    return None
-
-
-def _details(raw: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
-    for name in names:
-        value = raw.get(name)
-        if isinstance(value, dict):
-            return value
-    return {}
-
-
-def _less(total: int | None, first: int | None, second: int | None = None, third: int | None = None) -> int | None:
-    return None if total is None else max(0, total - (first or 0) - (second or 0) - (third or 0))
+def _count(value: object) -> int | None:
+    return value if type(value) is int and 0 <= value < 1 << 62 else None

@@ -41,7 +41,7 @@ def test_secrets_open_with_the_new_key_alone_once_resealed(credential: Credentia
     settings.SEALING_KEYS = Keyring.parse(NEW)
     credential.refresh_from_db()
     assert credential.secret() == SECRET
-    resealed = events()[0]
+    [resealed] = events("credential.resealed")
     assert resealed.action == "credential.resealed"
     assert SECRET not in str(resealed.after)
 

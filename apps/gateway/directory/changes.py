@@ -81,6 +81,11 @@ class ChangeFollower:
                 if not away:
                     log.error("database_away", why=str(exc).strip() or type(exc).__name__)
                 away = True
+            except Exception:
+                # An error of ours must not leave tokens standing that were revoked meanwhile.
+                self._lost()
+                log.exception("following_changes_failed")
+                away = True
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 (jitter, not a secret)
             pause = min(pause * 2, 1.0)
 
