@@ -12,13 +12,13 @@ def client_address(peer: str | None, forwarded_for: str, trusted: Sequence[Netwo
     `forwarded_for` is X-Forwarded-For, read from the right: each trusted hop vouches for the entry before its own. What a client
     wrote there itself is thereby never believed. None for a peer without an address (a Unix socket) and nothing forwarded.
     """
-    if peer is not None and not forwarded_for:
-        return peer
-    current = peer
+    current = _as_ipv4(peer) if peer is not None and peer.startswith("::") else peer
+    if current is not None and not forwarded_for:
+        return current
     hops = [hop.strip() for hop in forwarded_for.split(",")] if forwarded_for else []
     while hops and _is_trusted(current, trusted):
         try:
-            current = str(ipaddress.ip_address(hops.pop().strip("[]")))
+            current = _as_ipv4(str(ipaddress.ip_address(hops.pop().strip("[]"))))
         except ValueError:
             break
     return current
@@ -27,7 +27,16 @@ def client_address(peer: str | None, forwarded_for: str, trusted: Sequence[Netwo
 def forwarded_scheme(peer: str | None, forwarded_proto: str, trusted: Sequence[Network]) -> str | None:
     """The scheme that the client spoke, if a trusted proxy says so (X-Forwarded-Proto); None otherwise."""
     scheme = forwarded_proto.strip().lower()
-    return scheme if scheme in {"http", "https"} and _is_trusted(peer, trusted) else None
+    return scheme if scheme in {"http", "https"} and _is_trusted(peer and _as_ipv4(peer), trusted) else None
+
+
+def _as_ipv4(address: str) -> str:
+    """An IPv4 client as such, though it came in by a socket that speaks both (HOST=::) and shows it as ::ffff:a.b.c.d."""
+    try:
+        mapped = ipaddress.IPv6Address(address).ipv4_mapped
+    except ValueError:
+        return address
+    return address if mapped is None else str(mapped)
 
 
 def _is_trusted(address: str | None, trusted: Sequence[Network]) -> bool:
