@@ -39,7 +39,7 @@ def test_the_depth_is_that_of_the_decoded_value(value: Any, plain: bool, limit: 
 @pytest.mark.parametrize("limit", [1, 128])
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}"), ('[{"]":', "}]")])
 def test_the_limit_itself_is_allowed_and_one_more_is_not(limit: int, opening: str, closing: str) -> None:
-    levels = len(json.loads(opening + "0" + closing)) + ("{" in opening and "[" in opening)
+    levels = depth_of(json.loads(opening + "0" + closing))
     times = limit // levels
     at_limit = opening * times + "0" + closing * times
     assert not is_deeper_than(at_limit.encode(), times * levels)
