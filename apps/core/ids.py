@@ -2,11 +2,12 @@
 
 import os
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 _MASK = ~((0xF000 << 64) | (0xC000 << 48)) & ((1 << 128) - 1)
 _VERSION = (0x7000 << 64) | (0x8000 << 48)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def uuid7(milliseconds: int | None = None) -> UUID:
@@ -18,7 +19,7 @@ def uuid7(milliseconds: int | None = None) -> UUID:
 
 def uuid7_floor(at: datetime) -> UUID:
     """The smallest version 7 id made at `at` or later: turns a range of time into a range of ids."""
-    return UUID(int=(int(at.timestamp() * 1000) << 80) | _VERSION)
+    return UUID(int=((at - _EPOCH) // timedelta(milliseconds=1) << 80) | _VERSION)
 
 
 def uuid7_time(value: UUID) -> datetime:
