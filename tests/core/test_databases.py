@@ -62,8 +62,9 @@ def test_another_kind_of_database_is_refused_by_the_variables_name(url: str) -> 
 def test_celery_and_the_cache_meet_in_the_same_store(number: int) -> None:
     from django.conf import settings
 
-    parts = urlsplit(settings.REDIS_URL)
-    url = parts._replace(**{"query": f"db={number}"} if parts.scheme == "unix" else {"path": f"/{number}"}).geturl()
+    # redis-py reads the number of the database from the query of any URL; Celery from the path, where there is one.
+    url = settings.REDIS_URL.partition("?")[0]
+    url += f"?db={number}" if url.startswith("unix:") else f"/{number}" if urlsplit(url).path in ("", "/") else ""
     name = f"test-{uuid4().hex}"
     with redis.Redis.from_url(url) as store, Connection(celery_url(url)) as celery:
         try:

@@ -73,7 +73,7 @@ def test_a_value_of_another_kind_is_refused_by_name_with_what_is_expected(
     parse: Callable[[str], Any], raw: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(NAME, raw)
-    with pytest.raises(ImproperlyConfigured, match=rf"^{NAME}: expected \w") as caught:
+    with pytest.raises(ImproperlyConfigured, match=rf"^{NAME}: expected \w"):
         env(NAME, parse)
 
 
