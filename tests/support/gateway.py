@@ -71,13 +71,13 @@ class GatewayProcess:
 
     living: ClassVar[list["GatewayProcess"]] = []
 
-    def __init__(self, variables: Mapping[str, str] = {}, *, workers: int = 1) -> None:
+    def __init__(self, variables: Mapping[str, str] = {}, *, workers: int = 1, plane: str = "all") -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="tollgate-gateway-"))
         self.spool = self.folder / "spool"
         self.log = self.folder / "log"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._workers = workers
+        self._options = ["--workers", str(workers), "--plane", plane]
         self._environment = {
             **os.environ,
             "DATABASE_URL": test_database_url(),
@@ -112,7 +112,7 @@ class GatewayProcess:
     def start(self, *, ready: bool = True) -> None:
         """Start, and wait until it answers; with `ready`, until it is ready for calls. Raises AssertionError."""
         process = self._process = spawn(
-            [sys.executable, ROOT / "manage.py", "serve", "--workers", str(self._workers)],
+            [sys.executable, ROOT / "manage.py", "serve", *self._options],
             log=self.log,
             death_signal=signal.SIGKILL,
             cwd=ROOT,
