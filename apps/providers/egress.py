@@ -14,6 +14,9 @@ from urllib.parse import urlsplit
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+# All of IPv6 that is public. `is_global` knows what is reserved inside it, and takes some of the rest for public too, such as
+# ::127.0.0.1 and fec0::1.
+_PUBLIC_V6 = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
@@ -35,7 +38,7 @@ class Egress:
             return False
         if any(parsed in network for network in self.allowed):
             return True
-        return encrypted and parsed.is_global and not parsed.is_multicast
+        return encrypted and _is_public(parsed)
 
     def check_base_url(self, url: str) -> None:
         """Raises EgressRefused unless `url` is a base URL that could be allowed. A host name is resolved if that works now."""
@@ -58,6 +61,12 @@ class Egress:
             raise EgressRefused(f"{refused[0]} {why}; add its range to EGRESS_ALLOW to allow it.")
         if not encrypted and not self.allowed:
             raise EgressRefused("The base URL must begin with https:// (plain http only for ranges in EGRESS_ALLOW).")
+
+
+def _is_public(address: Address) -> bool:
+    if isinstance(address, ipaddress.IPv6Address) and address not in _PUBLIC_V6:
+        return False
+    return address.is_global and not address.is_multicast
 
 
 def _resolve(host: str) -> Iterable[str]:
