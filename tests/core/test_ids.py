@@ -34,7 +34,7 @@ def test_ids_sort_by_time(one: int, other: int) -> None:
 
 
 @given(MOMENTS)
-@example(8_081)  # 8.081 s × 1000 is less than 8081 in floating point
+@example(8_081)  # 8.081 times 1000 is less than 8081 in floating point
 def test_the_floor_of_a_moment_parts_the_ids_before_it_from_the_others(at: int) -> None:
     floor = uuid7_floor(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at))
     assert (floor.version, floor.variant) == (7, RFC_4122)

@@ -1,0 +1,91 @@
+"""How each kind of provider is called: the path of every endpoint, and the header that carries the secret."""
+
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.core import endpoints
+from apps.providers.addressing import PATHS, authentication, secret_is_sendable, targets
+
+CHAT, EMBEDDINGS, RESPONSES, MODELS = (
+    endpoints.CHAT_COMPLETIONS,
+    endpoints.EMBEDDINGS,
+    endpoints.RESPONSES,
+    endpoints.MODELS,
+)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "chat"),
+    [
+        ("https://api.openai.com/v1", "/v1/chat/completions"),
+        ("https://api.openai.com/v1/", "/v1/chat/completions"),
+        ("https://host", "/chat/completions"),
+        ("https://host/a%2Fb/v1", "/a%2Fb/v1/chat/completions"),
+        ("https://host/größe", "/gr%C3%B6%C3%9Fe/chat/completions"),
+        ("https://host/with space", "/with%20space/chat/completions"),
+    ],
+)
+@pytest.mark.parametrize("provider", ["openai", "openai_compatible", "sandbox"])
+def test_paths_are_appended_to_the_base_url(provider: str, base_url: str, chat: str) -> None:
+    found = targets(provider, base_url, "", "gpt-test")
+    assert found[CHAT] == chat
+    assert found.keys() == PATHS.keys()
+    assert found[MODELS] == chat.removesuffix("chat/completions") + "models"
+
+
+@pytest.mark.parametrize("suffix", ["", "/", "/openai", "/openai/", "/openai/v1", "/openai/v1/"])
+def test_azures_base_url_may_be_written_in_any_of_its_ways(suffix: str) -> None:
+    base = "https://resource.openai.azure.com" + suffix
+    assert targets("azure_openai", base, "", "dep") == {
+        CHAT: "/openai/v1/chat/completions",
+        RESPONSES: "/openai/v1/responses",
+        EMBEDDINGS: "/openai/v1/embeddings",
+        MODELS: "/openai/v1/models",
+    }
+    assert targets("azure_openai", base, "2024-10-21", "dep") == {
+        CHAT: "/openai/deployments/dep/chat/completions?api-version=2024-10-21",
+        RESPONSES: "/openai/responses?api-version=2024-10-21",
+        EMBEDDINGS: "/openai/deployments/dep/embeddings?api-version=2024-10-21",
+        MODELS: "/openai/models?api-version=2024-10-21",
+    }
+
+
+@given(st.sampled_from(["openai", "azure_openai"]), st.text(max_size=20), st.text(max_size=20), st.text(max_size=20))
+def test_nothing_written_into_a_credential_or_model_leaves_its_place(
+    provider: str, path: str, api_version: str, model: str
+) -> None:
+    try:
+        base_url = urlsplit(f"https://host/{path}").geturl()
+        found = targets(provider, base_url, api_version, model)
+    except (ValueError, UnicodeError):
+        return  # no URL: it is refused when it is saved
+    for name, target in found.items():
+        assert target.startswith("/")
+        assert target.isascii()
+        assert not any(letter.isspace() or not letter.isprintable() for letter in target)
+        assert target.partition("?")[0].endswith(PATHS[name])
+        assert target.count("?") == (provider == "azure_openai" and api_version != "")
+    if provider == "azure_openai" and api_version:
+        deployment = found[CHAT].partition("?")[0].removesuffix("/chat/completions").rpartition("/")[2]
+        assert unquote(deployment, errors="strict") == model
+
+
+@pytest.mark.parametrize(
+    ("provider", "expected"),
+    [
+        ("openai", {"authorization": "Bearer s3cret"}),
+        ("openai_compatible", {"authorization": "Bearer s3cret"}),
+        ("azure_openai", {"api-key": "s3cret"}),
+    ],
+)
+def test_the_secret_goes_where_the_provider_looks_for_it(provider: str, expected: dict[str, str]) -> None:
+    assert authentication(provider, "s3cret") == expected
+    assert authentication(provider, "") == {}
+
+
+@given(st.text())
+def test_a_secret_that_could_end_its_header_is_not_sendable(secret: str) -> None:
+    assert secret_is_sendable(secret) == all(" " <= letter <= "~" for letter in secret)
