@@ -12,7 +12,7 @@ up: ## run Tollgate here: PORT=8000 HOST=127.0.0.1 DATA_DIR=.data, or your own D
 
 test: ## run the whole suite on real services that it starts itself (ARGS="-k token -x" reach pytest)
 	@bin/venv dev
-	@exec $(PYTHON) -m pytest $(ARGS)
+	@exec env -u DJANGO_SETTINGS_MODULE $(PYTHON) -m pytest $(ARGS)
 
 check: ## lint, types, import directions, migrations, deployment checks
 	@bin/venv dev

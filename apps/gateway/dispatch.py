@@ -18,6 +18,7 @@ from apps.audit.record import clean_text
 from apps.core.errors import (
     ClientClosed,
     GatewayError,
+    ShuttingDown,
     UpstreamAuthFailed,
     UpstreamDisconnected,
     UpstreamMalformed,
@@ -79,8 +80,7 @@ async def dispatch(exchange: Exchange, call: Call, hold: Hold, pool: UpstreamPoo
     exchange.attempts.append(attempt)
     response: Response | None = None
     try:
-        watch.begin(attempt.route.credential.timeouts)
-        response = await _send(exchange, call, attempt.route, pool)
+        response = await _send(exchange, call, attempt, pool, watch)
         attempt.status = response.status
         await _relay(exchange, call, attempt, response, watch)
     except asyncio.CancelledError:
@@ -102,18 +102,23 @@ def _end_badly(exchange: Exchange, call: Call, attempt: Attempt, error: GatewayE
     """Note what is known of a call that ended before its answer did."""
     attempt.end()
     attempt.error = attempt.error or error.code
-    if exchange.usage.input is None and isinstance(error, ClientClosed | UpstreamTimeout | UpstreamDisconnected):
+    ended_early = isinstance(error, ClientClosed | ShuttingDown | UpstreamTimeout | UpstreamDisconnected)
+    if attempt.is_sent and exchange.usage.input is None and ended_early:
         exchange.usage = Usage(input=estimated_input(call.body), output=exchange.usage.output or 0, estimated=True)
 
 
-async def _send(exchange: Exchange, call: Call, route: Route, pool: UpstreamPool) -> Response:
+async def _send(exchange: Exchange, call: Call, attempt: Attempt, pool: UpstreamPool, watch: Watch) -> Response:
+    route = attempt.route
     credential, headers = route.credential, exchange.headers
     body = upstream_body(call, route, stream=exchange.stream)
     head = b"%bcontent-length: %d\r\n" % (route.heads[call.target.endpoint.name], len(body))
     for name in _TO_UPSTREAM:
         if name in headers:
             head += b"%b: %b\r\n" % (name, headers[name])
-    return await pool.send(credential.origin, head + b"\r\n", body, connect_timeout=credential.timeouts.connect)
+    connection = await pool.connection(credential.origin, connect_timeout=credential.timeouts.connect)
+    watch.begin(credential.timeouts)
+    attempt.is_sent = True
+    return await connection.send(head + b"\r\n", body)
 
 
 def upstream_body(call: Call, route: Route, *, stream: bool) -> bytes:

@@ -35,12 +35,13 @@ _ID_VERSION = (0x7000 << 64) | (0x8000 << 48)
 class Attempt:
     """One call upstream. Times in nanoseconds of the monotonic clock."""
 
-    __slots__ = ("ended", "error", "request_id", "route", "started", "status")
+    __slots__ = ("ended", "error", "is_sent", "request_id", "route", "started", "status")
 
     def __init__(self, route: Route) -> None:
         self.route = route
         self.started = time.perf_counter_ns()
         self.ended = 0
+        self.is_sent = False  # the provider may have begun to work, and to charge
         self.status: int | None = None
         self.error = ""
         self.request_id = ""

@@ -47,11 +47,11 @@ class Watch:
             self._waiter = self._loop.create_task(self._wait_for_disconnect(receive))
 
     def begin(self, timeouts: Timeouts) -> None:
-        """An upstream call starts: its first byte is due."""
+        """A request goes upstream, on a connection that is open: the first byte is due. Connecting has a limit of its own."""
         now = self._loop.time()
         self._total_at = now + timeouts.total
         self._idle = timeouts.idle
-        self._due = now + timeouts.connect + timeouts.first_byte
+        self._due = now + timeouts.first_byte
         self._error = FirstByteTimeout
         if self._timer is not None:
             self._timer.cancel()

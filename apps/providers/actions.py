@@ -284,7 +284,7 @@ def secrets_reseal(*, actor: Actor) -> tuple[int, list[Credential]]:
     resealed, closed = 0, []
     for credential in Credential.objects.select_for_update().exclude(sealed_secret=None).order_by("pk"):
         try:
-            if keyring.key_id_of(bytes(credential.sealed_secret)) == keyring.sealing_key_id:
+            if keyring.key_id_of(bytes(credential.sealed_secret or b"")) == keyring.sealing_key_id:
                 continue
             secret = credential.secret()
         except SealingError:

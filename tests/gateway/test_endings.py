@@ -164,11 +164,10 @@ def test_the_official_client_raises_on_a_stream_that_breaks_off(acme: "Tenant", 
     import openai
 
     upstream.streams("Once", CLOSE)
-    text = []
+    stream = acme.client().chat.completions.create(**STREAM)
+    assert next(stream).choices[0].delta.content == "Once"
     with pytest.raises(openai.APIError) as raised:
-        for chunk in acme.client().chat.completions.create(**STREAM):
-            text.append(chunk.choices[0].delta.content)
-    assert text == ["Once"]
+        next(stream)
     assert raised.value.code == "upstream_disconnected"
 
 
@@ -185,7 +184,7 @@ def test_a_responses_stream_that_breaks_off_ends_in_its_own_error_event(acme: "T
 
 
 @pytest.fixture
-def impatient(acme: "Tenant", upstream: FakeProvider) -> Iterator["Tenant"]:
+def impatient(acme: "Tenant", upstream: FakeProvider) -> "Tenant":
     """Models whose credentials have one short timeout each."""
     for name, timeouts in {
         "first": {"first_byte_timeout": 0.3},
@@ -193,7 +192,7 @@ def impatient(acme: "Tenant", upstream: FakeProvider) -> Iterator["Tenant"]:
         "total": {"total_timeout": 0.8, "idle_timeout": 60},
     }.items():
         acme.add_route(f"gpt-{name}", upstream.url + "/v1", **timeouts)
-    yield acme
+    return acme
 
 
 @pytest.mark.parametrize("body", [CHAT, STREAM], ids=["buffered", "streamed"])

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from apps.gateway.upstream.connection import Connection, Response
+from apps.gateway.upstream.connection import Connection
 from apps.gateway.upstream.dialing import Dialer
 
 # Shorter than providers' and load balancers' own limits, so that it is we who close: a request sent while they do would be lost.
@@ -37,7 +37,7 @@ class Origin:
 
 
 class UpstreamPool:
-    """Sends requests, on a kept connection where there is one."""
+    """Gives out connections, kept ones where there are any."""
 
     def __init__(self, dialer: Dialer) -> None:
         self._dialer = dialer
@@ -57,15 +57,9 @@ class UpstreamPool:
             connection.abort()
         await asyncio.sleep(0)  # their callbacks run
 
-    async def send(self, origin: Origin, head: bytes, body: bytes, *, connect_timeout: float) -> Response:
-        """Send a request, head and body as they are; returns when the answer's head is there. Raises GatewayError.
-
-        The caller must read the answer to its end or close it.
-        """
-        connection = self._take(origin)
-        if connection is None:
-            connection = await self._dialer.dial(origin, connect_timeout, lambda: self._make(origin))
-        return await connection.send(head, body)
+    async def connection(self, origin: Origin, *, connect_timeout: float) -> Connection:
+        """An open connection, to be used for one request at once. Raises ConnectTimeout, EgressBlocked, UpstreamUnreachable."""
+        return self._take(origin) or await self._dialer.dial(origin, connect_timeout, lambda: self._make(origin))
 
     @property
     def size(self) -> int:
