@@ -79,6 +79,8 @@ class StreamMeter:
         pending += chunk
         cut = 0
         for blank in _BLANK.finditer(pending, searched):
+            if blank.end() == len(pending) and blank.group() == b"\r\n\r":
+                break  # half of the second CRLF: the rest of it is this event's too
             self.events += 1
             cut = blank.end()
             if not self._first_size:
@@ -164,7 +166,7 @@ class ResponsesMeter(StreamMeter):
     def _read(self, event: bytes) -> bool:
         data = event_json(event)
         response = data.get("response")
-        if data.get("type") in {"response.completed", "response.incomplete", "response.failed", "error"}:
+        if _text(data.get("type")) in {"response.completed", "response.incomplete", "response.failed", "error"}:
             self.complete = True
         if isinstance(response, dict):
             self.model = _text(response.get("model")) or self.model
