@@ -1,0 +1,50 @@
+"""The official Node client. What it is asked and must see is in tests/node/calls.mjs; this starts it."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.provider import RESET, FakeProvider
+
+if TYPE_CHECKING:
+    from tests.support.tenant import Tenant
+
+FOLDER = Path(__file__).parents[1] / "node"
+_OLDEST = 20  # what the npm package asks for
+
+
+@pytest.fixture(scope="module")
+def node() -> str:
+    """The path of Node, with the locked packages installed. Skips, saying why, where that cannot be had."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        pytest.skip("Node.js and npm are not installed here")
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    if int(version.lstrip("v").partition(".")[0]) < _OLDEST:
+        pytest.skip(f"the npm package openai needs Node.js {_OLDEST}; this is {version}")
+    installed, wanted = FOLDER / "node_modules" / ".package-lock.json", FOLDER / "package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < wanted.stat().st_mtime:
+        command = [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+        try:
+            done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=100)
+        except subprocess.TimeoutExpired:
+            pytest.skip("npm could not install the locked packages within 100 s")
+        if done.returncode:
+            pytest.skip(f"npm could not install the locked packages: {done.stderr.strip()[-300:]}")
+    return node
+
+
+def test_the_official_node_client_sees_no_difference(node: str, acme: "Tenant", upstream: FakeProvider) -> None:
+    with FakeProvider() as unreliable:
+        unreliable.streams("Hel", RESET)
+        acme.add_route("breaking", unreliable.url + "/v1")
+        environment = {**os.environ, "GATEWAY_URL": acme.gateway.url, "GATEWAY_TOKEN": acme.token}
+        done = subprocess.run(
+            [node, "calls.mjs"], cwd=FOLDER, env=environment, capture_output=True, text=True, timeout=60
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("ok: ") == 11, done.stdout
