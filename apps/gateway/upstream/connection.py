@@ -216,6 +216,11 @@ class Connection(asyncio.Protocol):
 
     # httptools' callbacks
 
+    def on_message_begin(self) -> None:
+        """An answer begins: if nobody asked for one, what follows must not be taken for the next request's."""
+        if self._response is None:
+            self.abort()
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header of the answer; those that follow its body are nobody's."""
         if self._response is not None and not self._response.status:

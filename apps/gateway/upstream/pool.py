@@ -39,8 +39,9 @@ class Origin:
 class UpstreamPool:
     """Gives out connections, kept ones where there are any."""
 
-    def __init__(self, dialer: Dialer) -> None:
+    def __init__(self, dialer: Dialer, *, idle_seconds: float = _IDLE_SECONDS) -> None:
         self._dialer = dialer
+        self._idle_seconds = idle_seconds
         self._idle: dict[Origin, deque[Connection]] = {}
         self._open: set[Connection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -59,7 +60,14 @@ class UpstreamPool:
 
     async def connection(self, origin: Origin, *, connect_timeout: float) -> Connection:
         """An open connection, to be used for one request at once. Raises ConnectTimeout, EgressBlocked, UpstreamUnreachable."""
-        return self._take(origin) or await self._dialer.dial(origin, connect_timeout, lambda: self._make(origin))
+        if kept := self._take(origin):
+            return kept
+        connection = self._make(origin)
+        try:
+            return await self._dialer.dial(origin, connect_timeout, lambda: connection)
+        except BaseException:
+            self._open.discard(connection)  # it was never open, so nobody will say that it is lost
+            raise
 
     @property
     def size(self) -> int:
@@ -74,7 +82,7 @@ class UpstreamPool:
     def _take(self, origin: Origin) -> Connection | None:
         """The connection used last: it is the likeliest to be alive, and the others can grow old."""
         idle = self._idle.get(origin)
-        oldest = asyncio.get_running_loop().time() - _IDLE_SECONDS
+        oldest = asyncio.get_running_loop().time() - self._idle_seconds
         while idle:
             connection = idle.pop()
             if connection.is_usable and connection.idle_since > oldest:
@@ -98,10 +106,10 @@ class UpstreamPool:
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
-        oldest = loop.time() - _IDLE_SECONDS
+        oldest = loop.time() - self._idle_seconds
         for origin, idle in list(self._idle.items()):
             while idle and idle[0].idle_since <= oldest:
                 idle.popleft().abort()
             if not idle:
                 del self._idle[origin]
-        self._sweeper = loop.call_later(_IDLE_SECONDS / 3, self._sweep)
+        self._sweeper = loop.call_later(self._idle_seconds / 3, self._sweep)
