@@ -2,6 +2,7 @@
 
 import http.client
 import signal
+import socket
 import time
 from functools import partial
 from typing import Any
@@ -71,13 +72,14 @@ class Command(BaseCommand):
         for server, process in ground.services.running:
             supervisor.adopt(Child(server.name, server.log, partial(ground.services.restart, server), process=process))
         plans = [children.web(ground.folder, CHECKOUT, listening=ground.listener.fileno())]
-        if demo.sandbox_credential() is not None:
+        sandboxed = demo.sandbox_credential() is not None
+        if sandboxed:
             plans.append(children.sandbox(ground.folder, CHECKOUT, port=sandbox_port))
         connections.close_all()
         with ground.terminal.step("processes") as done:
             for plan in plans:
                 _start(plan, ground, supervisor)
-            if not supervisor.watch(_Readiness(ground, time.monotonic() + _READY_SECONDS), tick=0.1):
+            if not supervisor.watch(_Readiness(ground, sandbox_port if sandboxed else None), tick=0.1):
                 return
             # The worker comes last: on a small machine it would only slow down what callers wait for.
             _start(children.worker(ground.folder, CHECKOUT), ground, supervisor)
@@ -135,15 +137,27 @@ class _MigrationDots(OutputWrapper):
 
 
 class _Readiness:
-    """Whether web answers /readyz with 200. Raises ServiceError when it takes too long."""
+    """Whether web answers /readyz with 200 and the sandbox, if there is one, takes calls.
 
-    def __init__(self, ground: Foundation, deadline: float) -> None:
+    Raises ServiceError when that takes too long.
+    """
+
+    def __init__(self, ground: Foundation, sandbox_port: int | None) -> None:
         self._ground = ground
-        self._deadline = deadline
+        self._sandbox_port = sandbox_port
+        self._deadline = time.monotonic() + _READY_SECONDS
         self._answer = "nothing"
 
     def __call__(self) -> bool:
         """Ask once."""
+        lagging = "web" if not self._web_is_ready() else "sandbox" if not self._sandbox_listens() else None
+        if lagging and time.monotonic() > self._deadline:
+            log = self._ground.folder.log(lagging)
+            detail = f"; /readyz answers {self._answer}" if lagging == "web" else ""
+            raise ServiceError(f"{lagging} does not become ready{detail}. The end of {log}:\n{last_lines(log)}")
+        return lagging is None
+
+    def _web_is_ready(self) -> bool:
         address = self._ground.listener.getsockname()
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address[0], address[0])  # noqa: S104 - compared, not bound
         client = http.client.HTTPConnection(host, address[1], timeout=0.5)
@@ -151,15 +165,17 @@ class _Readiness:
             client.request("GET", "/readyz")
             reply = client.getresponse()
             self._answer = f"{reply.status} {reply.read(2000).decode(errors='replace').strip()}"
-            if reply.status == http.HTTPStatus.OK:
-                return True
         except (OSError, http.client.HTTPException):
-            pass  # not there yet
+            return False
         finally:
             client.close()
-        if time.monotonic() > self._deadline:
-            log = self._ground.folder.log("web")
-            raise ServiceError(
-                f"web does not become ready; /readyz answers {self._answer}. The end of {log}:\n{last_lines(log)}"
-            )
-        return False
+        return reply.status == http.HTTPStatus.OK
+
+    def _sandbox_listens(self) -> bool:
+        if self._sandbox_port is None:
+            return True
+        try:
+            socket.create_connection(("127.0.0.1", self._sandbox_port), timeout=0.5).close()
+        except OSError:
+            return False
+        return True
