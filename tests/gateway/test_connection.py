@@ -3,16 +3,19 @@
 import asyncio
 import contextlib
 import datetime
+import functools
 import gc
 import ipaddress
 import socket
 import ssl
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
+import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -37,6 +40,8 @@ from tests.support.provider import CLOSE, HANG, RESET, FakeProvider, closed_port
 LOOPBACK = Egress(networks("127.0.0.0/8,::1/128"))
 SECONDS = 10.0
 
+Named = Callable[..., str]
+
 
 @contextlib.asynccontextmanager
 async def pooled(egress: Egress = LOOPBACK, **options: float) -> AsyncIterator[UpstreamPool]:
@@ -49,10 +54,41 @@ async def pooled(egress: Egress = LOOPBACK, **options: float) -> AsyncIterator[U
         await pool.stop()
 
 
+class Loop(uvloop.Loop):
+    """The loop that the gateway runs on. Names in `names` resolve to those addresses, as if the system's resolver said so."""
+
+    names: ClassVar[dict[str, tuple[str, ...]]] = {}
+
+    async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
+        found = [super(Loop, self).getaddrinfo(known, port, **options) for known in self.names.get(host, (host,))]
+        return [entry for answer in found for entry in await answer]
+
+
+def on_the_gateways_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test on the loop that the gateway runs on, which pytest-asyncio's is not; its `pool` is open meanwhile."""
+
+    async def run(pool: UpstreamPool | None, fixtures: Mapping[str, Any]) -> None:
+        if pool is None:
+            await test(**fixtures)
+            return
+        await pool.start()
+        try:
+            await test(pool=pool, **fixtures)
+        finally:
+            await pool.stop()
+
+    @functools.wraps(test)
+    def wrapped(pool: UpstreamPool | None = None, **fixtures: Any) -> None:
+        with asyncio.Runner(loop_factory=Loop) as runner:
+            runner.run(run(pool, fixtures))
+
+    return wrapped
+
+
 @pytest.fixture
-async def pool() -> AsyncIterator[UpstreamPool]:
-    async with pooled() as made:
-        yield made
+def pool() -> UpstreamPool:
+    """A pool that may call the loopback."""
+    return UpstreamPool(Dialer(LOOPBACK))
 
 
 async def get(pool: UpstreamPool, url: str, path: str = "/v1/models", *, body: bytes = b"") -> Response:
@@ -147,7 +183,8 @@ def test_an_answer_is_the_same_in_whatever_packets_it_comes(
             assert b"x-late" not in names
             assert await take(response) == BODY
 
-    asyncio.run(run())
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        runner.run(run())
 
 
 @contextlib.asynccontextmanager
@@ -174,6 +211,7 @@ async def scripted(packets: Sequence[bytes]) -> AsyncIterator[str]:
 
 @pytest.mark.parametrize("take", TAKES)
 @pytest.mark.parametrize("status", [204, 304])
+@on_the_gateways_loop
 async def test_an_answer_that_can_have_no_body_is_whole_with_its_head(
     status: int, take: Callable[[Response], Awaitable[bytes]], pool: UpstreamPool, upstream: FakeProvider
 ) -> None:
@@ -184,6 +222,7 @@ async def test_an_answer_that_can_have_no_body_is_whole_with_its_head(
     assert upstream.connections == 1
 
 
+@on_the_gateways_loop
 async def test_an_empty_body_is_an_end_at_once(pool: UpstreamPool, upstream: FakeProvider) -> None:
     upstream.answers(b"")
     assert await read_all(await get(pool, upstream.url)) == b""
@@ -192,12 +231,14 @@ async def test_an_empty_body_is_an_end_at_once(pool: UpstreamPool, upstream: Fak
     assert upstream.connections == 1
 
 
+@on_the_gateways_loop
 async def test_a_large_request_arrives_whole(pool: UpstreamPool, upstream: FakeProvider) -> None:
     body = bytes(range(256)) * 40_000
     await read_all(await get(pool, upstream.url, "/v1/unknown", body=body))
     assert (await asyncio.to_thread(upstream.next_request)).body == body
 
 
+@on_the_gateways_loop
 async def test_header_names_are_lower_case_and_values_as_they_came(pool: UpstreamPool, upstream: FakeProvider) -> None:
     upstream.answers(b"{}", headers=[("X-Request-ID", "Abc"), ("x-twice", "1"), ("X-Twice", "2")])
     response = await get(pool, upstream.url)
@@ -223,6 +264,7 @@ async def test_header_names_are_lower_case_and_values_as_they_came(pool: Upstrea
         b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n",
     ],
 )
+@on_the_gateways_loop
 async def test_garbage_is_named_as_such_and_its_connection_closed(
     raw: bytes, pool: UpstreamPool, upstream: FakeProvider
 ) -> None:
@@ -234,6 +276,7 @@ async def test_garbage_is_named_as_such_and_its_connection_closed(
 
 
 @pytest.mark.parametrize("take", TAKES)
+@on_the_gateways_loop
 async def test_garbage_in_the_middle_of_a_body_ends_it(
     take: Callable[[Response], Awaitable[bytes]], pool: UpstreamPool, upstream: FakeProvider
 ) -> None:
@@ -253,6 +296,7 @@ async def test_garbage_in_the_middle_of_a_body_ends_it(
     ],
     ids=["many headers", "one endless header", "endless hints"],
 )
+@on_the_gateways_loop
 async def test_a_head_without_bounds_is_not_read_to_its_end(
     head: bytes, pool: UpstreamPool, upstream: FakeProvider
 ) -> None:
@@ -263,6 +307,7 @@ async def test_a_head_without_bounds_is_not_read_to_its_end(
     await until(lambda: pool.size == 0, what="the connection's end")
 
 
+@on_the_gateways_loop
 async def test_a_large_head_that_providers_do_send_is_read(pool: UpstreamPool, upstream: FakeProvider) -> None:
     upstream.answers(b"{}", headers={"content-security-policy": "x" * 30_000})
     response = await get(pool, upstream.url)
@@ -272,6 +317,7 @@ async def test_a_large_head_that_providers_do_send_is_read(pool: UpstreamPool, u
 
 @pytest.mark.parametrize("ending", [CLOSE, RESET])
 @pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\ncontent-le"], ids=["nothing", "half a head"])
+@on_the_gateways_loop
 async def test_a_provider_that_leaves_before_its_head_has_disconnected(
     sent: bytes, ending: object, pool: UpstreamPool, upstream: FakeProvider
 ) -> None:
@@ -282,6 +328,7 @@ async def test_a_provider_that_leaves_before_its_head_has_disconnected(
 
 @pytest.mark.parametrize("take", TAKES)
 @pytest.mark.parametrize("framing", ["content-length: 10", "transfer-encoding: chunked"])
+@on_the_gateways_loop
 async def test_a_body_that_breaks_off_is_given_and_then_the_error(
     framing: str, take: Callable[[Response], Awaitable[bytes]], pool: UpstreamPool, upstream: FakeProvider
 ) -> None:
@@ -295,6 +342,7 @@ async def test_a_body_that_breaks_off_is_given_and_then_the_error(
     assert not response.complete
 
 
+@on_the_gateways_loop
 async def test_an_answer_until_close_that_is_reset_is_not_whole(pool: UpstreamPool, upstream: FakeProvider) -> None:
     gate = threading.Event()
     upstream.streams_raw([b"hello", gate, RESET], framing="until-close")
@@ -308,6 +356,7 @@ async def test_an_answer_until_close_that_is_reset_is_not_whole(pool: UpstreamPo
 # --- Which connections are used again ---
 
 
+@on_the_gateways_loop
 async def test_a_connection_is_used_again_and_two_calls_at_once_have_two(
     pool: UpstreamPool, upstream: FakeProvider
 ) -> None:
@@ -331,6 +380,7 @@ async def test_a_connection_is_used_again_and_two_calls_at_once_have_two(
         b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\n{}",
     ],
 )
+@on_the_gateways_loop
 async def test_a_connection_that_the_provider_gives_up_is_not_used_again(
     raw: bytes, pool: UpstreamPool, upstream: FakeProvider
 ) -> None:
@@ -352,6 +402,7 @@ async def test_a_connection_that_the_provider_gives_up_is_not_used_again(
         b"\r\n\r\nX",
     ],
 )
+@on_the_gateways_loop
 async def test_what_a_provider_sends_beyond_its_answer_is_nobodys(
     extra: bytes, pool: UpstreamPool, upstream: FakeProvider
 ) -> None:
@@ -362,6 +413,7 @@ async def test_what_a_provider_sends_beyond_its_answer_is_nobodys(
     assert upstream.connections == 2
 
 
+@on_the_gateways_loop
 async def test_a_connection_closed_while_it_lay_idle_is_noticed_before_it_is_used(pool: UpstreamPool) -> None:
     loop = asyncio.get_running_loop()
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -377,6 +429,7 @@ async def test_a_connection_closed_while_it_lay_idle_is_noticed_before_it_is_use
             connected.close()  # our loop has had no turn since: only the kernel knows
 
 
+@on_the_gateways_loop
 async def test_an_answer_nobody_read_takes_its_connection_with_it(pool: UpstreamPool, upstream: FakeProvider) -> None:
     upstream.streams_raw([b"data: 1\n\n", HANG])
     response = await get(pool, upstream.url)
@@ -386,6 +439,7 @@ async def test_an_answer_nobody_read_takes_its_connection_with_it(pool: Upstream
     assert upstream.connections == 2
 
 
+@on_the_gateways_loop
 async def test_closing_an_answer_that_is_whole_leaves_its_connection_to_others(
     pool: UpstreamPool, upstream: FakeProvider
 ) -> None:
@@ -400,6 +454,7 @@ async def test_closing_an_answer_that_is_whole_leaves_its_connection_to_others(
     assert upstream.connections == 1
 
 
+@on_the_gateways_loop
 async def test_connections_that_lie_idle_too_long_are_closed(upstream: FakeProvider) -> None:
     async with pooled(idle_seconds=0.3) as pool:
         await read_all(await get(pool, upstream.url))
@@ -409,6 +464,7 @@ async def test_connections_that_lie_idle_too_long_are_closed(upstream: FakeProvi
         assert upstream.connections == 2
 
 
+@on_the_gateways_loop
 async def test_stopping_closes_every_connection(upstream: FakeProvider) -> None:
     async with pooled() as pool:
         await read_all(await get(pool, upstream.url))
@@ -423,6 +479,7 @@ async def test_stopping_closes_every_connection(upstream: FakeProvider) -> None:
 # --- Letting go ---
 
 
+@on_the_gateways_loop
 async def test_a_call_cancelled_before_its_head_closes_the_socket(pool: UpstreamPool, upstream: FakeProvider) -> None:
     upstream.hangs()
     call = asyncio.create_task(get(pool, upstream.url))
@@ -435,6 +492,7 @@ async def test_a_call_cancelled_before_its_head_closes_the_socket(pool: Upstream
 
 
 @pytest.mark.parametrize("take", TAKES)
+@on_the_gateways_loop
 async def test_a_call_cancelled_in_its_body_closes_the_socket(
     take: Callable[[Response], Awaitable[bytes]], pool: UpstreamPool, upstream: FakeProvider
 ) -> None:
@@ -455,6 +513,7 @@ async def test_a_call_cancelled_in_its_body_closes_the_socket(
     assert await asyncio.to_thread(upstream.hung_up.wait, SECONDS)
 
 
+@on_the_gateways_loop
 async def test_a_call_cancelled_as_its_answer_arrives_leaves_no_connection_in_use(
     pool: UpstreamPool, upstream: FakeProvider
 ) -> None:
@@ -480,6 +539,7 @@ def endless(counter: list[int]) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("by", ["read", "pump"])
+@on_the_gateways_loop
 async def test_what_is_not_read_is_not_taken_from_the_provider(
     by: str, pool: UpstreamPool, upstream: FakeProvider
 ) -> None:
@@ -508,6 +568,7 @@ async def test_what_is_not_read_is_not_taken_from_the_provider(
     assert await asyncio.to_thread(upstream.hung_up.wait, SECONDS)
 
 
+@on_the_gateways_loop
 async def test_pumping_stops_when_told_and_nothing_is_lost(pool: UpstreamPool, upstream: FakeProvider) -> None:
     body = bytes(range(256)) * 8_000
     upstream.streams_raw([body[at : at + 5_000] for at in range(0, len(body), 5_000)])
@@ -527,58 +588,46 @@ async def test_pumping_stops_when_told_and_nothing_is_lost(pool: UpstreamPool, u
 # --- Where connections lead ---
 
 
-class Name:
-    """A place whose name resolves to what the test says."""
+@pytest.fixture
+def named() -> Iterator[Named]:
+    """Gives a URL of the same port, by a name that resolves to the addresses one wants."""
 
-    def __init__(self, *addresses: str, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.url = f"http://provider.test:{port}"
+    def resolving(url: str, *addresses: str) -> str:
+        Loop.names["provider.test"] = addresses
+        return f"http://provider.test:{port_of(url)}"
 
-        async def getaddrinfo(_loop: object, host: str, port: int, **_: object) -> list[object]:
-            assert host == "provider.test"
-            return [
-                (
-                    socket.AF_INET6 if ":" in address else socket.AF_INET,
-                    socket.SOCK_STREAM,
-                    socket.IPPROTO_TCP,
-                    "",
-                    (address, port, 0, 0) if ":" in address else (address, port),
-                )
-                for address in addresses
-            ]
-
-        # The system's resolver, in the one place where it is asked: nothing of ours.
-        monkeypatch.setattr(asyncio.base_events.BaseEventLoop, "getaddrinfo", getaddrinfo)
+    yield resolving
+    Loop.names.clear()
 
 
 def port_of(url: str) -> int:
     return Origin.of(url).port
 
 
-async def test_a_name_that_resolves_to_a_private_address_is_not_dialled(
-    upstream: FakeProvider, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = Name("127.0.0.1", port=port_of(upstream.url), monkeypatch=monkeypatch)
+@on_the_gateways_loop
+async def test_a_name_that_resolves_to_a_private_address_is_not_dialled(upstream: FakeProvider, named: Named) -> None:
+    name = named(upstream.url, "127.0.0.1")
     for egress in (Egress(), Egress(networks("10.0.0.0/8"))):
         async with pooled(egress) as pool:
             with pytest.raises(EgressBlocked):
-                await get(pool, name.url)
+                await get(pool, name)
     assert upstream.connections == 0
     async with pooled() as pool:
-        assert (await get(pool, name.url)).status == 200
+        assert (await get(pool, name)).status == 200
     assert upstream.connections == 1
 
 
-async def test_of_several_addresses_only_allowed_ones_are_dialled(
-    upstream: FakeProvider, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@on_the_gateways_loop
+async def test_of_several_addresses_only_allowed_ones_are_dialled(upstream: FakeProvider, named: Named) -> None:
     with FakeProvider(host="127.0.0.2", port=port_of(upstream.url)) as forbidden:
-        name = Name("127.0.0.2", "127.0.0.1", port=port_of(upstream.url), monkeypatch=monkeypatch)
+        name = named(upstream.url, "127.0.0.2", "127.0.0.1")
         async with pooled(Egress(networks("127.0.0.1"))) as pool:
-            assert (await get(pool, name.url)).status == 200
+            assert (await get(pool, name)).status == 200
         assert (forbidden.connections, upstream.connections) == (0, 1)
 
 
 @pytest.mark.parametrize("host", ["[::ffff:127.0.0.1]", "localhost", "127.0.0.1", "0"])
+@on_the_gateways_loop
 async def test_no_spelling_of_the_loopback_is_dialled_unless_allowed(host: str, upstream: FakeProvider) -> None:
     async with pooled(Egress()) as pool:
         with pytest.raises(EgressBlocked):
@@ -586,34 +635,37 @@ async def test_no_spelling_of_the_loopback_is_dialled_unless_allowed(host: str, 
     assert upstream.connections == 0
 
 
+@on_the_gateways_loop
 async def test_an_address_that_refuses_gives_way_to_the_next(
-    upstream: FakeProvider, pool: UpstreamPool, monkeypatch: pytest.MonkeyPatch
+    upstream: FakeProvider, pool: UpstreamPool, named: Named
 ) -> None:
-    name = Name("::1", "127.0.0.1", port=port_of(upstream.url), monkeypatch=monkeypatch)
-    assert (await get(pool, name.url)).status == 200
+    name = named(upstream.url, "::1", "127.0.0.1")
+    assert (await get(pool, name)).status == 200
 
 
-async def test_when_both_families_refuse_the_provider_refuses_connections(
-    pool: UpstreamPool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = Name("::1", "127.0.0.1", port=port_of(closed_port()), monkeypatch=monkeypatch)
+@on_the_gateways_loop
+async def test_when_both_families_refuse_the_provider_refuses_connections(pool: UpstreamPool, named: Named) -> None:
+    name = named(closed_port(), "::1", "127.0.0.1")
     with pytest.raises(UpstreamUnreachable, match="it refuses connections"):
-        await get(pool, name.url)
+        await get(pool, name)
     assert pool.size == 0
 
 
 @pytest.mark.parametrize("host", ["name.invalid", "a..b", "x" * 70 + ".test"])
+@on_the_gateways_loop
 async def test_a_name_that_does_not_resolve_is_named_as_the_reason(host: str, pool: UpstreamPool) -> None:
     with pytest.raises(UpstreamUnreachable, match="its name does not resolve"):
         await get(pool, f"http://{host}")
 
 
+@on_the_gateways_loop
 async def test_a_host_that_never_answers_runs_into_the_connect_timeout(pool: UpstreamPool) -> None:
     with unreachable() as url, pytest.raises(ConnectTimeout):
         await pool.connection(Origin.of(url), connect_timeout=0.2)
     assert pool.size == 0
 
 
+@on_the_gateways_loop
 async def test_a_call_cancelled_while_it_dials_leaves_no_socket(pool: UpstreamPool) -> None:
     with unreachable() as url:
         call = asyncio.create_task(get(pool, url))
@@ -737,6 +789,7 @@ def trusting(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
 
 
+@on_the_gateways_loop
 async def test_a_provider_with_a_valid_certificate_is_called_and_its_connection_kept(
     authority: Authority, trusting: None
 ) -> None:
@@ -746,6 +799,7 @@ async def test_a_provider_with_a_valid_certificate_is_called_and_its_connection_
         assert (seen, pool.size) == (["connected", "asked", "asked", "asked"], 1)
 
 
+@on_the_gateways_loop
 async def test_a_certificate_for_another_name_is_refused_before_anything_is_sent(
     authority: Authority, trusting: None
 ) -> None:
@@ -756,6 +810,7 @@ async def test_a_certificate_for_another_name_is_refused_before_anything_is_sent
         assert pool.size == 0
 
 
+@on_the_gateways_loop
 async def test_a_certificate_of_an_unknown_authority_is_refused_before_anything_is_sent(authority: Authority) -> None:
     async with secure(authority.server("127.0.0.1")) as (url, seen), pooled() as pool:
         with pytest.raises(UpstreamUnreachable, match="certificate is not valid: unable to get local issuer"):
@@ -764,12 +819,14 @@ async def test_a_certificate_of_an_unknown_authority_is_refused_before_anything_
         assert pool.size == 0
 
 
+@on_the_gateways_loop
 async def test_a_provider_that_speaks_no_tls_is_said_to(upstream: FakeProvider, pool: UpstreamPool) -> None:
     with pytest.raises(UpstreamUnreachable, match="TLS failed"):
         await get(pool, upstream.url.replace("http://", "https://"))
     assert pool.size == 0
 
 
+@on_the_gateways_loop
 async def test_a_call_over_tls_that_is_cancelled_closes_the_socket(authority: Authority, trusting: None) -> None:
     async with secure(authority.server("127.0.0.1")) as (url, _), pooled() as pool:
         await read_all(await get(pool, url))
