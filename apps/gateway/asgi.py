@@ -42,7 +42,7 @@ class Gateway:
         self._in_flight = 0
 
     async def startup(self) -> None:
-        """Open what the data plane needs. Does not wait for the database: /readyz says when it is there."""
+        """Open what the data plane needs. Does not insist on the database: /readyz says when it is there."""
         config = self._config
         self._spool = Spool(config.spool_dir, max_bytes=config.spool_max_bytes)
         self._flusher = Flusher(self._spool, database(config.database_url))

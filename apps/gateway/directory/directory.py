@@ -1,6 +1,7 @@
 """The directory: look-ups in memory, one load per miss, forgetting on change, and a bounded life without the database."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any
@@ -27,6 +28,7 @@ _UNKNOWN_SECONDS = (
 )
 _LOAD_SECONDS = 3.0
 _LOAD_TRIES = 3
+_START_SECONDS = 2.0
 
 
 class Directory:
@@ -40,7 +42,7 @@ class Directory:
         self._loading: dict[Hashable, asyncio.Future[Any]] = {}
         self._generation = 0  # moves with every change; a load that a change overtook is not kept
         self._away_since: float | None = time.monotonic()  # None: the database is followed
-        self._ever_connected = False
+        self._connected = asyncio.Event()  # at least once
         self._pool = AsyncConnectionPool[AsyncConnection[Any]](
             config.database_url,
             min_size=1,
@@ -63,9 +65,13 @@ class Directory:
     # --- Life ---
 
     async def start(self) -> None:
-        """Begin to follow the database. Does not wait for it: until it answers, requests get 503."""
+        """Begin to follow the database. Waits a moment for it, so that the first callers are not refused; not for longer,
+        since a gateway may start while the database is away."""
         await self._pool.open(wait=False)
         self._task = asyncio.create_task(self._follower.run(), name="directory-follower")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_START_SECONDS):
+                await self._connected.wait()
 
     async def stop(self) -> None:
         """Stop following and close the connections."""
@@ -83,7 +89,7 @@ class Directory:
     def is_usable(self) -> bool:
         """Whether what is in memory may be relied on: the database is followed, or was until not long ago."""
         away = self._away_since
-        return away is None or (self._ever_connected and time.monotonic() - away < self._config.stale_limit)
+        return away is None or (self._connected.is_set() and time.monotonic() - away < self._config.stale_limit)
 
     @property
     def size(self) -> int:
@@ -188,7 +194,7 @@ class Directory:
     def _on_connected(self) -> None:
         self._forget_all()  # changes may have been missed
         self._away_since = None
-        self._ever_connected = True
+        self._connected.set()
 
     def _on_lost(self) -> None:
         if self._away_since is None:
