@@ -119,7 +119,8 @@ def shell(transactional_db: None) -> Iterator[Any]:
 
     def start(*arguments: str, into: int = subprocess.PIPE) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-u", "-m", "django", "records", *arguments],
+            # As in a terminal: a suite that runs in the background has SIGINT ignored, and its children with it.
+            ["env", "--default-signal=INT", sys.executable, "-u", "-m", "django", "records", *arguments],
             stdout=into, stderr=subprocess.PIPE, text=True, env=environment, cwd=Path(__file__).parents[2],
         )  # fmt: skip
         started.append(process)

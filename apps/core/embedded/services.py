@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from apps.core.embedded.accounts import account_for
+from apps.core.embedded.accounts import Account, account_for
 from apps.core.embedded.binaries import find_binaries
 from apps.core.embedded.errors import storage_error
 from apps.core.embedded.folder import DataFolder
@@ -33,11 +33,12 @@ class Embedded:
         self.running: list[tuple[Server, subprocess.Popen[bytes]]] = []
         self.servers: list[Server] = []
         self._sockets: Path | None = None
+        self._account: Account | None = None
         wanted = [name for name in SERVICES if name in variables]
         if wanted:
             check_machine()
             try:
-                account = account_for(folder.root)
+                account = self._account = account_for(folder.root)
                 binaries = find_binaries(account, folder.root)
                 self._sockets = sockets = folder.socket_folder(account)
             except OSError as error:
@@ -50,6 +51,8 @@ class Embedded:
         `say` is called with each server that answers.
         """
         try:
+            if self.servers:
+                self._folder.socket_folder(self._account)  # an earlier stop may have removed it
             for server in self.servers:
                 server.log.unlink(missing_ok=True)  # a log tells of one run
                 server.prepare()
