@@ -71,13 +71,26 @@ class GatewayProcess:
 
     living: ClassVar[list["GatewayProcess"]] = []
 
-    def __init__(self, variables: Mapping[str, str] = {}, *, workers: int = 1, plane: str = "all") -> None:
+    def __init__(
+        self, variables: Mapping[str, str] = {}, *, workers: int = 1, plane: str = "all", stock_server: bool = False
+    ) -> None:
+        """`stock_server`: under uvicorn as it comes, without our protocol class."""
         self.folder = Path(tempfile.mkdtemp(prefix="tollgate-gateway-"))
         self.spool = self.folder / "spool"
         self.log = self.folder / "log"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._options = ["--workers", str(workers), "--plane", plane]
+        self._command = [ROOT / "manage.py", "serve", "--workers", str(workers), "--plane", plane]
+        if stock_server:
+            self._command = [
+                "-m",
+                "uvicorn",
+                "config.asgi:application",
+                "--http",
+                "httptools",
+                "--port",
+                str(self.port),
+            ]
         self._environment = {
             **os.environ,
             "DATABASE_URL": test_database_url(),
@@ -112,7 +125,7 @@ class GatewayProcess:
     def start(self, *, ready: bool = True) -> None:
         """Start, and wait until it answers; with `ready`, until it is ready for calls. Raises AssertionError."""
         process = self._process = spawn(
-            [sys.executable, ROOT / "manage.py", "serve", *self._options],
+            [sys.executable, *self._command],
             log=self.log,
             death_signal=signal.SIGKILL,
             cwd=ROOT,
