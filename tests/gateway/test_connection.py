@@ -416,17 +416,18 @@ async def test_what_a_provider_sends_beyond_its_answer_is_nobodys(
 @on_the_gateways_loop
 async def test_a_connection_closed_while_it_lay_idle_is_noticed_before_it_is_used(pool: UpstreamPool) -> None:
     loop = asyncio.get_running_loop()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.setblocking(False)
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        for _ in range(5):
-            call = asyncio.create_task(get(pool, url))
-            connected, _ = await loop.sock_accept(listener)
-            await loop.sock_recv(connected, 4096)
-            await loop.sock_sendall(connected, b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
-            response = await call
-            assert await response.read() == b"{}"
-            connected.close()  # our loop has had no turn since: only the kernel knows
+    async with asyncio.timeout(SECONDS):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.setblocking(False)
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            for _ in range(5):
+                call = asyncio.Task(get(pool, url), loop=loop, eager_start=True)  # before the loop's next turn
+                connected, _ = await loop.sock_accept(listener)
+                await loop.sock_recv(connected, 4096)
+                await loop.sock_sendall(connected, b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+                response = await call
+                assert await response.read() == b"{}"
+                connected.close()  # our loop has had no turn since: only the kernel knows
 
 
 @on_the_gateways_loop
