@@ -133,13 +133,14 @@ def shell(transactional_db: None) -> Iterator[Any]:
 
 
 def test_following_shows_what_arrives_once_until_interrupted(shell: Any) -> None:
-    first = made(1)
-    process = shell("--follow", "--json")
+    ours: dict[str, Any] = {"model_asked": "followed"}  # other tests' gateways may have left records of theirs
+    first = made(1, **ours)
+    process = shell("--follow", "--json", "--model", "followed")
     shown = [json.loads(process.stdout.readline())["request_id"]]
-    second = made()
-    late = made(20)
+    second = made(**ours)
+    late = made(20, **ours)
     shown += [json.loads(process.stdout.readline())["request_id"] for _ in range(2)]
-    third = made()
+    third = made(**ours)
     shown.append(json.loads(process.stdout.readline())["request_id"])
 
     process.send_signal(signal.SIGINT)
