@@ -1,23 +1,51 @@
 """What a call used, in disjoint buckets, whatever words a provider has for them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Token counts. Every bucket excludes the others, but `reasoning`, which is inside `output`. None: nobody said."""
 
-    input: int | None = None  # neither read from nor written to a provider's cache
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts of one call. Token buckets exclude one another, but `reasoning`, which is inside `output`. None: nobody said.
+
+    `tier` is the service tier that the provider says it served ("" for its standard one). `mismatch`: the provider's own total
+    differs from the sum of the buckets. `estimated`: the provider said nothing (or not to the end), and these are our figures.
+    """
+
+    input: int | None = None  # text, neither read from nor written to a provider's cache
     cache_read: int | None = None
-    cache_write_5m: int | None = None
-    cache_write_1h: int | None = None
+    cache_write_5m: int | None = None  # a provider's usual lifetime, whatever it is
+    cache_write_1h: int | None = None  # its long one
     output: int | None = None
     reasoning: int | None = None
     audio_input: int | None = None
+    audio_cache_read: int | None = None
     audio_output: int | None = None
+    image_input: int | None = None
+    image_cache_read: int | None = None
+    image_output: int | None = None
+    images: int | None = None  # pictures made
+    seconds: int | None = None  # of audio heard or spoken, begun seconds counted whole
+    characters: int | None = None  # of text to be spoken
+    searches: int | None = None  # web searches made by the provider on the way
+    tier: str = ""
     estimated: bool = False
+    mismatch: bool = False
+
+
+# The buckets of tokens that went in, and that came out.
+INPUT_BUCKETS = (
+    "input",
+    "cache_read",
+    "cache_write_5m",
+    "cache_write_1h",
+    "audio_input",
+    "audio_cache_read",
+    "image_input",
+    "image_cache_read",
+)
+OUTPUT_BUCKETS = ("output", "audio_output", "image_output")
 
 
 def openai_usage(raw: Mapping[str, Any]) -> Usage | None:
