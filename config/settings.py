@@ -70,6 +70,7 @@ INSTALLED_APPS = [
     "apps.orgs",
     "apps.providers",
     "apps.services",
+    "apps.policies",
     "apps.gateway",
     "apps.launch",
 ]

@@ -6,6 +6,7 @@ database constraint, since a record outlives what it names.
 
 from typing import TYPE_CHECKING
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
@@ -83,6 +84,18 @@ class RequestRecord(models.Model):
     upstream_request_id = models.CharField(_("upstream's request id"), max_length=200, blank=True)
     # Every attempt upstream: credential, model, status, error code, start and length in microseconds, upstream's id.
     attempts = models.JSONField(_("attempts"), default=list)
+    image_input_tokens = models.BigIntegerField(_("image input tokens"), null=True)
+    image_output_tokens = models.BigIntegerField(_("image output tokens"), null=True)
+    # The rarer buckets, by their name in apps.providers.usage: audio_cache_read, images, seconds, searches …
+    other_usage = models.JSONField(_("other usage"), null=True)
+    service_tier = models.CharField(_("service tier"), max_length=32, blank=True)  # as the provider served it
+    cost_usd = models.DecimalField(
+        _("cost"), max_digits=24, decimal_places=12, null=True
+    )  # null: nothing to pay, or unpriced
+    price_ids = ArrayField(models.UUIDField(), verbose_name=_("prices"), default=list)
+    tags = ArrayField(models.TextField(), verbose_name=_("tags"), default=list)  # key=value
+    flags = ArrayField(models.TextField(), verbose_name=_("flags"), default=list)  # unpriced, usage_mismatch …
+    decision = models.JSONField(_("decision"), null=True)  # what limits and budgets said (apps.policies.decision)
     recorded_at = models.DateTimeField(_("recorded at"), db_default=Now())
 
     class Meta:
@@ -98,6 +111,64 @@ class RequestRecord(models.Model):
     def shown_id(self) -> str:
         """The id as the client saw it: `req_…`."""
         return request_id(self.id)
+
+
+class Spend(models.Model):
+    """What one token spent in one quarter of an hour (UTC): the sum of its records' costs, kept by the flusher in the same
+    transaction as the records themselves, so that a month of millions of records adds up in milliseconds.
+
+    Every time zone's midnight falls on a quarter of an hour.
+    """
+
+    organization = _reference("orgs.Organization", _("organization"))
+    service = _reference("services.Service", _("service"))
+    token = _reference("services.Token", _("token"))
+    at = models.DateTimeField(_("from"))
+    requests = models.BigIntegerField(_("requests"))
+    cost_usd = models.DecimalField(_("cost"), max_digits=24, decimal_places=12)
+
+    class Meta:
+        verbose_name = _("spend")
+        verbose_name_plural = _("spend")
+        default_permissions = ("view",)
+        constraints = [models.UniqueConstraint(fields=["token", "at"], name="audit_spend_once")]
+        indexes = [
+            models.Index(fields=["organization", "at"], name="audit_spend_organization"),
+            models.Index(fields=["service", "at"], name="audit_spend_service"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M} {self.cost_usd}"
+
+
+class Adjustment(models.Model):
+    """A correction of what was spent, with its reason. History is never rewritten: this is added to it. Append-only.
+
+    Counts for the budgets of its organization, service, token, end user and tags, at its time.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    organization = _reference("orgs.Organization", _("organization"))
+    service = _reference("services.Service", _("service"))
+    token = _reference("services.Token", _("token"))
+    end_user = models.CharField(_("end user"), max_length=255, blank=True)
+    tags = ArrayField(models.TextField(), verbose_name=_("tags"), default=list, blank=True)
+    request_id = models.UUIDField(_("request"), null=True, blank=True)
+    at = models.DateTimeField(_("time it counts for"))
+    amount_usd = models.DecimalField(_("amount"), max_digits=24, decimal_places=12)  # negative: less was spent
+    reason = models.CharField(_("reason"), max_length=300)
+    created_at = models.DateTimeField(_("time"), db_default=Now())
+    created_by = _reference("orgs.User", _("user"))
+
+    class Meta:
+        verbose_name = _("adjustment")
+        verbose_name_plural = _("adjustments")
+        ordering = ("-id",)
+        default_permissions = ("view",)
+        indexes = [models.Index(fields=["organization", "at"], name="audit_adjustment_at")]
+
+    def __str__(self) -> str:
+        return f"{self.amount_usd:+} USD: {self.reason}"
 
 
 class AdminEvent(models.Model):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 # Column → SQL type. `not null` means that a record of an older or newer gateway which lacks the key, or says null, gets
-# the type's neutral value ('', false, 0, []) instead. `recorded_at` is missing: PostgreSQL sets it.
+# the type's neutral value ('', false, 0, [], no elements) instead. `recorded_at` is missing: PostgreSQL sets it.
 RECORD_COLUMNS: Mapping[str, str] = MappingProxyType(
     {
         "id": "uuid not null",
@@ -49,6 +49,15 @@ RECORD_COLUMNS: Mapping[str, str] = MappingProxyType(
         "client_request_id": "varchar(200) not null",
         "upstream_request_id": "varchar(200) not null",
         "attempts": "jsonb not null",
+        "image_input_tokens": "bigint",
+        "image_output_tokens": "bigint",
+        "other_usage": "jsonb",
+        "service_tier": "varchar(32) not null",
+        "cost_usd": "numeric(24,12)",
+        "price_ids": "uuid[] not null",
+        "tags": "text[] not null",
+        "flags": "text[] not null",
+        "decision": "jsonb",
     }
 )
 

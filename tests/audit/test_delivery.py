@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -75,13 +76,22 @@ async def test_every_field_arrives_as_it_was(delivery: Delivery, query: Query) -
         "client_request_id": "c",
         "upstream_request_id": "r",
         "attempts": [{"status": 200, "error_code": "", "started_us": 1}],
+        "image_input_tokens": 13,
+        "image_output_tokens": None,
+        "other_usage": {"searches": 2},
+        "service_tier": "flex",
+        "cost_usd": "0.000123456789",
+        "price_ids": [uuid7(), uuid7()],
+        "tags": ["team=größe\\N"],
+        "flags": ["usage_mismatch"],
+        "decision": {"rules": []},
     }
 
     await delivery.deliver(batch(orjson.dumps(sent)))
 
     (row,) = query("SELECT *, host(client_address) AS client_address FROM audit_requestrecord")
     assert row.pop("recorded_at") is not None
-    assert row == sent
+    assert row == {**sent, "cost_usd": Decimal("0.000123456789")}
 
 
 async def test_delivering_twice_leaves_one_record(delivery: Delivery, stored: Stored) -> None:
