@@ -9,12 +9,11 @@ import asyncio
 import re
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Any
 
-import msgspec
 import orjson
 
 from apps.audit.record import clean_text
+from apps.core import endpoints
 from apps.core.errors import (
     ClientClosed,
     GatewayError,
@@ -33,7 +32,7 @@ from apps.gateway.upstream.connection import Response
 from apps.gateway.upstream.pool import UpstreamPool
 from apps.gateway.watch import Watch
 from apps.providers.dialects import openai
-from apps.providers.usage import Usage, openai_usage
+from apps.providers.usage import Usage, completed, read_answer, written_tokens
 
 # What goes on to the provider of a client's headers, and back to the client of a provider's. Anything else stays here: credentials,
 # cookies, hop-by-hop headers, the provider's limits and organization.
@@ -61,16 +60,6 @@ _READ_FOR_USAGE = 32 * 1024 * 1024
 _AFTER_END = 0.25
 _UNPACK_MAX = 256 * 1024
 _ZLIB = frozenset({b"gzip", b"x-gzip", b"deflate"})
-
-
-class _Answer(msgspec.Struct):
-    """What we read of a buffered answer."""
-
-    usage: Any = None
-    model: Any = None
-
-
-_decode_answer = msgspec.json.Decoder(_Answer).decode
 
 
 async def dispatch(exchange: Exchange, call: Call, hold: Hold, pool: UpstreamPool) -> None:
@@ -263,14 +252,14 @@ async def _relay_large(
 
 def _learn(exchange: Exchange, call: Call, body: bytes) -> None:
     """Usage and model of a buffered answer; an estimate where it tells none."""
-    try:
-        answer = _decode_answer(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        answer = _Answer()
-    usage = openai_usage(answer.usage) if isinstance(answer.usage, dict) else None
-    exchange.usage = usage or Usage(input=estimated_input(call.body), output=len(body) // 4, estimated=True)
-    if isinstance(answer.model, str):
-        exchange.model_served = answer.model
+    answer = read_answer(body)
+    exchange.model_served = answer.model or exchange.model_served
+    exchange.usage = completed(
+        answer.usage,
+        tier=answer.tier,
+        input_tokens=lambda: estimated_input(call.body),
+        output_tokens=None if call.target.endpoint.name == endpoints.EMBEDDINGS else lambda: written_tokens(body),
+    )
 
 
 # --- Errors of the provider ---
@@ -410,9 +399,7 @@ async def _read_to_end(chunks: _Chunks) -> None:
 
 def _take_usage(exchange: Exchange, call: Call, meter: StreamMeter) -> None:
     exchange.model_served = meter.model or exchange.model_served
-    exchange.usage = meter.usage or Usage(
-        input=estimated_input(call.body), output=meter.estimated_output(), estimated=True
-    )
+    exchange.usage = meter.spent(lambda: estimated_input(call.body))
 
 
 # --- Sending ---

@@ -4,18 +4,20 @@ Bytes are relayed as they come. Nothing is built per event but for the few that 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
 import orjson
 
-from apps.providers.usage import Usage, openai_usage
+from apps.providers.usage import Usage, completed, openai_searches, openai_usage, tier_name, written_size
 
 # A blank line ends an event; lines end in LF, CRLF or CR. Atomic, or a single CRLF would read as two line ends.
 _BLANK = re.compile(rb"(?>\r\n|\n|\r){2}")
 _USAGE = re.compile(rb'"usage"\s*:\s*\{')
 _DONE = re.compile(rb"(?:^|[\r\n])data: ?\[DONE\]")
 _TERMINAL = re.compile(rb'"type"\s*:\s*"(?:response\.(?:completed|incomplete|failed)|error)"')
+_REPEATS = re.compile(rb'"type"\s*:\s*"response\.[a-z_.]+\.done"')
 
 # A piece of an event is held back until the event is whole, so that an error event of ours never lands inside another: up to this
 # size. A larger event passes in pieces; beyond the second size it is not kept for reading either.
@@ -26,7 +28,21 @@ _EVENT_MAX = 16 * 1024 * 1024
 class StreamMeter:
     """What has passed of one stream. Feed it every chunk; forward what it gives back: whole events, but for very large ones."""
 
-    __slots__ = ("_first_size", "_hide", "_pending", "_released", "complete", "events", "model", "size", "usage")
+    __slots__ = (
+        "_aside",
+        "_aside_size",
+        "_envelope",
+        "_hide",
+        "_pending",
+        "_released",
+        "_told_at",
+        "complete",
+        "events",
+        "model",
+        "size",
+        "tier",
+        "usage",
+    )
 
     def __init__(self, *, hide_usage: bool = False) -> None:
         """`hide_usage`: take out the usage event, which we asked for and the client did not."""
@@ -35,7 +51,10 @@ class StreamMeter:
         self.complete = False  # the terminal event has been seen: the answer is whole
         self.events = 0
         self.size = 0
-        self._first_size = 0
+        self.tier = ""  # as in Usage
+        self._told_at = 0  # how many events had come when usage was told last
+        self._envelope = 0  # size of an event but for the text in it, as the first one with any place for text had it
+        self._aside = self._aside_size = 0  # events without new text, as far as we know of them, and their size
         self._hide = hide_usage
         self._pending = bytearray()  # the event that is not whole yet
         self._released = 0  # how much of it has been given back all the same
@@ -46,8 +65,8 @@ class StreamMeter:
         if self._pending or not chunk.endswith(b"\n\n") or b"\r" in chunk:
             return self._feed_slowly(chunk)
         self.events += chunk.count(b"\n\n")
-        if not self._first_size:
-            self._first_size = self.size // self.events
+        if not self._envelope:
+            self._measure(chunk)
         return self._scan(chunk) if self._is_interesting(chunk) else chunk
 
     def finish(self) -> bytes:
@@ -64,14 +83,50 @@ class StreamMeter:
         """Whether what has been given back so far ends in the middle of an event."""
         return self._released > 0
 
+    def spent(self, input_tokens: Callable[[], int]) -> Usage:
+        """What the stream used: the provider's figures, and ours for what it did not tell. `input_tokens` estimates its input.
+
+        Usage that was told on the way holds up to there. Where the stream broke off later, what passed since is counted by us.
+        """
+        usage = self.usage
+        if usage is not None and not self.complete and self.events > self._told_at:
+            written = self.estimated_output()
+            if written > (usage.output or 0):
+                usage = msgspec.structs.replace(usage, output=written, estimated=True)
+        return completed(usage, tier=self.tier, input_tokens=input_tokens, output_tokens=self.estimated_output)
+
     def estimated_output(self) -> int:
         """Tokens that have passed, where the provider never said: an event is a token, or four bytes of its text are.
 
-        The first event of a stream carries no text, so its size is what an event costs without any.
+        At least one, once an event has come that may carry text: what was begun was not for free.
         """
-        if not self.events:
+        if not self._envelope:
             return 0
-        return max(self.events - 1, (self.size - self.events * self._first_size) // 4, 1)
+        events = self.events - self._aside
+        text = self.size - len(self._pending) - self._aside_size - events * self._envelope
+        return max(events - 1, text // 4, 1)
+
+    def _measure(self, whole: bytes) -> None:
+        """Look for the first event with a place for text, to know what the envelope weighs; what comes before is set aside."""
+        for event in split_events(whole):
+            data = event_json(event)
+            if self._has_text(data):
+                self._envelope = max(1, len(event) - written_size(data))
+                break
+            self._aside += 1
+            self._aside_size += len(event)
+            self._take_tier(data)
+        else:
+            return
+        self._take_tier(data)
+
+    def _take_tier(self, data: Mapping[str, Any]) -> None:
+        if isinstance(data.get("service_tier"), str):
+            self.tier = tier_name(data["service_tier"])
+
+    def _take_usage(self, usage: Usage | None) -> None:
+        if usage is not None:
+            self.usage, self._told_at = usage, self.events
 
     def _feed_slowly(self, chunk: bytes) -> bytes:
         pending = self._pending
@@ -83,13 +138,13 @@ class StreamMeter:
                 break  # half of the second CRLF: the rest of it is this event's too
             self.events += 1
             cut = blank.end()
-            if not self._first_size:
-                self._first_size = cut
         if not cut:
             return self._release_large()
         whole, released = bytes(pending[:cut]), self._released
         del pending[:cut]
         self._released = 0
+        if not self._envelope:
+            self._measure(whole)
         if self._is_interesting(whole):
             whole = self._scan(whole, whole_first=released > 0)
         return whole[released:] + self._release_large()
@@ -114,6 +169,10 @@ class StreamMeter:
                 kept.append(event)
         return b"".join(kept)
 
+    def _has_text(self, data: Mapping[str, Any]) -> bool:
+        """Whether an event is of the kind that brings text."""
+        raise NotImplementedError
+
     def _is_interesting(self, data: bytes) -> bool:
         raise NotImplementedError
 
@@ -137,6 +196,9 @@ class ChatMeter(StreamMeter):
         self.complete = self.complete or self._finished
         return rest
 
+    def _has_text(self, data: Mapping[str, Any]) -> bool:
+        return bool(data.get("choices"))
+
     def _is_interesting(self, data: bytes) -> bool:
         if not self._finished:
             self._finished = b'"finish_reason":"' in data or b'"finish_reason": "' in data
@@ -149,8 +211,12 @@ class ChatMeter(StreamMeter):
         data = event_json(event)
         raw = data.get("usage")
         if not isinstance(raw, dict):
-            return False
-        self.usage = openai_usage(raw) or self.usage
+            raw = data.get("x_groq")  # Groq says it there, too, and said it nowhere else for long
+            raw = raw.get("usage") if isinstance(raw, dict) else None
+            if not isinstance(raw, dict):
+                return False
+        self._take_tier(data)
+        self._take_usage(openai_usage(raw, tier=self.tier))
         self.model = _text(data.get("model")) or self.model
         return data.get("choices") == []
 
@@ -160,18 +226,34 @@ class ResponsesMeter(StreamMeter):
 
     __slots__ = ()
 
+    def _has_text(self, data: Mapping[str, Any]) -> bool:
+        return _text(data.get("type")).endswith(".delta")
+
     def _is_interesting(self, data: bytes) -> bool:
-        return (b"response." in data or b'"error"' in data) and _TERMINAL.search(data) is not None
+        return (
+            b'.done"' in data
+            or b'"response.completed"' in data
+            or b'"error"' in data
+            or b'"response.incomplete"' in data
+            or b'"response.failed"' in data
+        )
 
     def _read(self, event: bytes) -> bool:
+        if not _TERMINAL.search(event):
+            if self._envelope and _REPEATS.search(event):  # text that has passed before
+                self._aside += 1
+                self._aside_size += len(event)
+            return False
         data = event_json(event)
         response = data.get("response")
         if _text(data.get("type")) in {"response.completed", "response.incomplete", "response.failed", "error"}:
             self.complete = True
         if isinstance(response, dict):
             self.model = _text(response.get("model")) or self.model
+            self._take_tier(response)
             if isinstance(response.get("usage"), dict):
-                self.usage = openai_usage(response["usage"]) or self.usage
+                searches = openai_searches(response)
+                self._take_usage(openai_usage(response["usage"], tier=self.tier, searches=searches))
         return False
 
 

@@ -1,0 +1,34 @@
+"""What a call used, in disjoint buckets, whatever words a provider has for them."""
+
+from apps.providers.usage.answers import Answer, read_answer
+from apps.providers.usage.buckets import INPUT_BUCKETS, OUTPUT_BUCKETS, Usage, tier_name, token_sum
+from apps.providers.usage.columns import MISMATCH_FLAG, from_columns, to_columns
+from apps.providers.usage.estimates import completed, written_size, written_tokens
+from apps.providers.usage.openai import (
+    images_usage,
+    openai_searches,
+    openai_usage,
+    speech_usage,
+    transcription_usage,
+)
+
+__all__ = [
+    "INPUT_BUCKETS",
+    "MISMATCH_FLAG",
+    "OUTPUT_BUCKETS",
+    "Answer",
+    "Usage",
+    "completed",
+    "from_columns",
+    "images_usage",
+    "openai_searches",
+    "openai_usage",
+    "read_answer",
+    "speech_usage",
+    "tier_name",
+    "to_columns",
+    "token_sum",
+    "transcription_usage",
+    "written_size",
+    "written_tokens",
+]
