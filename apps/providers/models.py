@@ -11,6 +11,9 @@ from django.utils.translation import gettext_lazy as _
 from apps.core.sealing import Place
 from apps.orgs.models import SharedRow
 from apps.providers.names import MODEL_NAME_PATTERN
+from apps.providers.prices.models import Price
+
+__all__ = ["Credential", "ModelKind", "Price", "Provider", "ProviderModel"]
 
 MODEL_NAME = RegexValidator(
     MODEL_NAME_PATTERN, _("Use letters, digits and . _ : / @ + - only, beginning with a letter or digit.")
@@ -127,6 +130,13 @@ class ProviderModel(SharedRow):
         blank=True,
         verbose_name=_("credential"),
         help_text=_("Only this one serves the model; empty: any of the provider's."),
+    )
+    priced_as = models.CharField(
+        _("priced as"),
+        max_length=255,
+        blank=True,
+        validators=[MODEL_NAME],
+        help_text=_("Price it as this model of the book, `name` or `provider/name`; empty: by its own name."),
     )
     enabled = models.BooleanField(_("enabled"), default=True)
     created_at = models.DateTimeField(_("created at"), default=now, editable=False)
