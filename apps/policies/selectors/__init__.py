@@ -1,0 +1,1 @@
+"""Named reads of policies and budgets."""
