@@ -6,22 +6,31 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.apps import apps
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from apps.audit.filters import DoorFilter, OutcomeFilter, WhenFilter, WhichModelFilter, WhoseFilter
+from apps.audit.filters import DoorFilter, FlagFilter, OutcomeFilter, WhenFilter, WhichModelFilter, WhoseFilter
 from apps.audit.models import AdminEvent, RequestRecord
-from apps.audit.readable import milliseconds
+from apps.audit.readable import milliseconds, money, money_exact
+from apps.audit.tables import input_total
 from apps.core.console import ReadOnlyAdmin
 from apps.core.ids import parse_request_id
 from apps.core.theme import InfinitePaginator, display
 
 # How a moment is written in an event; shown to the second.
 _MOMENT = re.compile(r"\A(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.\d+)?\+00:00\Z")
+
+
+# What a record's flags mean.
+FLAGS = {
+    "unpriced": gettext_lazy("No price was known for what was used: its cost is not counted anywhere."),
+    "usage_mismatch": gettext_lazy("The provider's total is not the sum of its parts: look at the buckets."),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +49,7 @@ class Step:
 class RequestRecordAdmin(ReadOnlyAdmin):
     """Requests, newest first."""
 
-    list_display = ("arrived", "short_id", "service", "model_asked", "outcome", "tokens", "first_byte", "total")
+    list_display = ("arrived", "short_id", "service", "model_asked", "outcome", "tokens", "cost", "first_byte", "total")
     list_display_links = ("arrived", "short_id")
     list_select_related = ("service",)
     list_filter = (
@@ -48,10 +57,12 @@ class RequestRecordAdmin(ReadOnlyAdmin):
         OutcomeFilter,
         ("organization", WhoseFilter),
         ("service", WhoseFilter),
+        ("token", WhoseFilter),
         WhichModelFilter,
+        FlagFilter,
     )
     search_fields = ("id",)
-    search_help_text = gettext_lazy("A request's id (req_…) or an end user, in full")
+    search_help_text = gettext_lazy("A request's id (req_…), an end user, or a tag (team=search), in full")
     sortable_by = ()  # by time alone: any other order would read every record
     ordering = ("-id",)
     paginator = InfinitePaginator  # never counts
@@ -79,11 +90,16 @@ class RequestRecordAdmin(ReadOnlyAdmin):
     @display(description=gettext_lazy("tokens in → out"))
     def tokens(self, record: RequestRecord) -> str:
         """All of the input, whatever its bucket, and the output; ≈ where nobody counted."""
-        taken, given = _input_tokens(record), record.output_tokens
+        taken, given = input_total(record), record.output_tokens
         if taken is None and given is None:
             return "—"
         about = "≈ " if record.usage_estimated else ""
         return f"{about}{_count(taken)} → {_count(given)}"
+
+    @display(description=gettext_lazy("cost"))
+    def cost(self, record: RequestRecord) -> str:
+        """In USD; ≈ where usage was estimated, and a word where nobody knows the price."""
+        return _cost(record)
 
     @display(description=gettext_lazy("first byte"))
     def first_byte(self, record: RequestRecord) -> str:
@@ -98,12 +114,16 @@ class RequestRecordAdmin(ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[RequestRecord], search_term: str
     ) -> tuple[QuerySet[RequestRecord], bool]:
-        """By what an index finds: the id as clients see it, or the end user."""
+        """By what an index finds: the id as clients see it, the end user, or a tag."""
         term = search_term.strip()
         if not term:
             return queryset, False
-        found = parse_request_id(term)
-        return queryset.filter(Q(pk=found) if found is not None else Q(end_user=term)), False
+        if (found := parse_request_id(term)) is not None:
+            return queryset.filter(pk=found), False
+        if "=" in term and queryset.filter(tags__contains=[term]).exclude(tags=[]).exists():
+            # The second half lets PostgreSQL use the index, which holds only records that have tags.
+            return queryset.filter(tags__contains=[term]).exclude(tags=[]), False
+        return queryset.filter(end_user=term), False
 
     def change_view(
         self,
@@ -125,6 +145,9 @@ class RequestRecordAdmin(ReadOnlyAdmin):
             figures=_figures(record),
             steps=_timeline(record),
             facts=_facts(record),
+            flags=[{"name": flag, "sentence": FLAGS.get(flag, "")} for flag in record.flags],
+            prices=_prices(record),
+            decision=None if record.decision is None else json.dumps(record.decision, indent=2, ensure_ascii=False),
         )
 
 
@@ -197,20 +220,22 @@ def _kind(status: int) -> str:
     return "refused" if status < 500 else "error"
 
 
-def _input_tokens(record: RequestRecord) -> int | None:
-    buckets = (
-        record.input_tokens,
-        record.cache_read_tokens,
-        record.cache_write_5m_tokens,
-        record.cache_write_1h_tokens,
-        record.audio_input_tokens,
-    )
-    known = [bucket for bucket in buckets if bucket is not None]
-    return sum(known) if known else None
-
-
 def _count(number: int | None) -> str:
     return "—" if number is None else f"{number:,}"
+
+
+def _cost(record: RequestRecord) -> str:
+    if record.cost_usd is None:
+        return _("unpriced") if "unpriced" in record.flags else "—"
+    return f"{'≈ ' if record.usage_estimated else ''}{money(record.cost_usd)}"
+
+
+def _prices(record: RequestRecord) -> list[Any]:
+    """The rows of the price book that the cost was computed from, in their order."""
+    if not record.price_ids:
+        return []
+    rows = apps.get_model("providers", "Price")._default_manager.in_bulk(record.price_ids)
+    return [rows.get(key) or {"pk": None, "gone": key} for key in record.price_ids]
 
 
 def _figures(record: RequestRecord) -> list[tuple[str, str, str]]:
@@ -226,8 +251,9 @@ def _figures(record: RequestRecord) -> list[tuple[str, str, str]]:
             milliseconds(record.gateway_us),
             _("upstream %(time)s") % {"time": milliseconds(record.upstream_us)},
         ),
-        (_("Tokens in"), _count(_input_tokens(record)), cached or estimated),
+        (_("Tokens in"), _count(input_total(record)), cached or estimated),
         (_("Tokens out"), _count(record.output_tokens), thought or estimated),
+        (_("Cost"), _cost(record), money_exact(record.cost_usd) if record.cost_usd else ""),
     ]
 
 
@@ -288,6 +314,7 @@ def _facts(record: RequestRecord) -> list[tuple[str, list[tuple[str, Any]]]]:
                 (_("Service"), _named(record, "service")),
                 (_("Token"), _named(record, "token")),
                 (_("End user"), record.end_user),
+                (_("Tags"), ", ".join(record.tags)),
                 (_("Address"), record.client_address),
                 (_("User agent"), record.user_agent),
                 (_("Client's request id"), record.client_request_id),
@@ -316,6 +343,10 @@ def _facts(record: RequestRecord) -> list[tuple[str, list[tuple[str, Any]]]]:
                 (_("Output"), record.output_tokens),
                 (_("of it reasoning"), record.reasoning_tokens),
                 (_("Audio out"), record.audio_output_tokens),
+                (_("Image in"), record.image_input_tokens),
+                (_("Image out"), record.image_output_tokens),
+                *((_label(name).capitalize(), value) for name, value in (record.other_usage or {}).items()),
+                (_("Service tier"), record.service_tier),
             ],
         ),
     ]

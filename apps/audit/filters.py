@@ -106,12 +106,40 @@ class WhichModelFilter(_Question, DropdownFilter):
         return queryset.filter(model_asked=self.value()) if self.value() else queryset
 
 
+class FlagFilter(_Question, DropdownFilter):
+    """What is remarkable about its cost? By the record's flags."""
+
+    title = _("What is remarkable")
+    parameter_name = "flag"
+    all_option = ["", _("Whatever")]
+
+    def lookups(self, _request: HttpRequest, _model_admin: Any) -> Iterable[tuple[str, Any]]:
+        """The flags, and what else may ask for a look."""
+        return [
+            ("unpriced", _("No price was known")),
+            ("usage_mismatch", _("The provider's numbers disagree")),
+            ("estimated", _("Usage is estimated")),
+        ]
+
+    def queryset(self, _request: HttpRequest, queryset: QuerySet[RequestRecord]) -> QuerySet[RequestRecord]:
+        """Those with the flag."""
+        match self.value():
+            case "estimated":
+                return queryset.filter(usage_estimated=True)
+            case str(flag) if flag:
+                # The second half lets PostgreSQL use an index over flagged records.
+                return queryset.filter(flags__contains=[flag]).exclude(flags=[])
+        return queryset
+
+
 class WhoseFilter(_Question, AutocompleteSelectFilter):
-    """Whose was it? For a service or an organization, found by typing."""
+    """Whose was it? For a token, a service or an organization, found by typing."""
 
     def __init__(self, field: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(field, *args, **kwargs)
-        self.title = {"service": _("Which service"), "organization": _("Whose")}.get(field.name, self.title)
+        self.title = {"service": _("Which service"), "token": _("Which token"), "organization": _("Whose")}.get(
+            field.name, self.title
+        )
 
 
 class DoorFilter(_Question, DropdownFilter):

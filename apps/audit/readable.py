@@ -1,5 +1,7 @@
 """Numbers as an operator reads them."""
 
+from decimal import ROUND_DOWN, Decimal
+
 
 def milliseconds(microseconds: int | None) -> str:
     """A length of time in microseconds as 0.8 ms, 12 ms or 3.41 s; — if it is not known."""
@@ -20,3 +22,32 @@ def compact(number: int | None) -> str:
         if number >= size:
             return f"{number / (1000 if unit == 'k' else size):,.{digits}f} {unit}"
     return f"{number:,}"
+
+
+def money(amount: Decimal | None) -> str:
+    """USD as $1,234.56, $2.5075 or $0.000123, cut rather than rounded, so that what is spent never looks like more; — for None.
+
+    The smaller the amount, the more decimals, at most six; below that, it says that there is something.
+    """
+    if amount is None:
+        return "—"
+    size = abs(amount)
+    places = 2 if size >= 100 else 4 if size >= 1 else 6
+    shown = size.quantize(Decimal(1).scaleb(-places), ROUND_DOWN)
+    sign = "-" if amount < 0 else ""
+    if size and not shown:
+        return f"{sign}<$0.000001"
+    return f"{sign}${_trimmed(shown)}"
+
+
+def money_exact(amount: Decimal | None) -> str:
+    """USD to the last digit, with at least two decimals; — for None."""
+    if amount is None:
+        return "—"
+    return f"{'-' if amount < 0 else ''}${_trimmed(abs(amount))}"
+
+
+def _trimmed(amount: Decimal) -> str:
+    """Without zeros at the end, but with two decimals."""
+    whole, _point, rest = f"{amount:,f}".partition(".")
+    return f"{whole}.{rest.rstrip('0').ljust(2, '0')}"

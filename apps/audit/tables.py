@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from apps.audit.models import RequestRecord
+from apps.audit.readable import money
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ def input_total(record: RequestRecord) -> int | None:
         record.cache_write_5m_tokens,
         record.cache_write_1h_tokens,
         record.audio_input_tokens,
+        record.image_input_tokens,
+        *((record.other_usage or {}).get(name) for name in ("audio_cache_read", "image_cache_read")),
     )
     known = [count for count in buckets if count is not None]
     return sum(known) if known else None
@@ -48,6 +51,13 @@ def _tokens(count: int | None, record: RequestRecord) -> str:
     return f"~{count}" if record.usage_estimated else str(count)
 
 
+def cost(record: RequestRecord) -> str:
+    """What the request cost, with a ~ where its usage was estimated; "unpriced" if nobody knows, a dash if nothing was due."""
+    if record.cost_usd is None:
+        return "unpriced" if "unpriced" in record.flags else "-"
+    return f"{'~' if record.usage_estimated else ''}{money(record.cost_usd)}"
+
+
 COLUMNS: Sequence[_Column] = (
     _Column("TIME (UTC)", lambda record: f"{record.created_at:%Y-%m-%d %H:%M:%S}", 19),
     _Column("REQUEST", lambda record: record.shown_id, 36),
@@ -57,6 +67,7 @@ COLUMNS: Sequence[_Column] = (
     _Column("ERROR", lambda record: record.error_code or "-", 5, 24),
     _Column("IN", lambda record: _tokens(input_total(record), record), 6, right=True),
     _Column("OUT", lambda record: _tokens(record.output_tokens, record), 6, right=True),
+    _Column("COST", cost, 9, right=True),
     _Column("FIRST", lambda record: short_duration(record.first_byte_us), 6, right=True),
     _Column("TOTAL", lambda record: short_duration(record.total_us), 6, right=True),
 )

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -45,15 +46,25 @@ def test_the_newest_stands_at_the_end_of_an_aligned_table(service: Service) -> N
         input_tokens=1000,
         cache_read_tokens=200,
         output_tokens=7,
+        cost_usd=Decimal("0.012"),
         first_byte_us=840_000,
     )
-    of(service, 1, status=502, error_code="upstream_failed", total_us=61_000_000, usage_estimated=True, output_tokens=3)
+    of(
+        service,
+        1,
+        status=502,
+        error_code="upstream_failed",
+        total_us=61_000_000,
+        usage_estimated=True,
+        output_tokens=3,
+        cost_usd=Decimal("3.5"),
+    )
 
     header, first, second = records().splitlines()
 
     assert header.split()[:6] == ["TIME", "(UTC)", "REQUEST", "SERVICE", "MODEL", "STATUS"]
-    assert first.split()[3:] == ["shop", "gpt-5", "200", "-", "1200", "7", "840ms", "1µs"]
-    assert second.split()[3:] == ["shop", "m", "502", "upstream_failed", "-", "~3", "-", "1m01s"]
+    assert first.split()[3:] == ["shop", "gpt-5", "200", "-", "1200", "7", "$0.012", "840ms", "1µs"]
+    assert second.split()[3:] == ["shop", "m", "502", "upstream_failed", "-", "~3", "~$3.50", "-", "1m01s"]
     assert header.index("STATUS") + len("STATUS") == first.index(" 200 ") + len(" 200")
     assert "\x1b" not in header + first + second
 
@@ -66,6 +77,26 @@ def test_json_lines_have_every_field(service: Service) -> None:
     shown = json.loads(line)
     assert shown.keys() == {"request_id", "service"} | {field.attname for field in RequestRecord._meta.concrete_fields}
     assert (shown["request_id"], shown["service"], shown["attempts"]) == (record.shown_id, "shop", [{"status": 200}])
+
+
+def test_what_nobody_can_price_is_called_so_and_no_zero(service: Service) -> None:
+    of(service, 3, flags=["unpriced"])
+    of(service, 2, cost_usd=Decimal(0))
+    of(service, 1, status=404)
+
+    _header, unpriced, free, refused = records().splitlines()
+
+    assert unpriced.split()[-3] == "unpriced"
+    assert free.split()[-3] == "$0.00"
+    assert refused.split()[-3] == "-"
+
+
+def test_json_lines_have_money_as_text_to_the_last_digit(service: Service) -> None:
+    of(service, cost_usd=Decimal("0.000123450001"))
+
+    (line,) = records("--json").splitlines()
+
+    assert json.loads(line)["cost_usd"] == "0.000123450001"
 
 
 def test_filters_narrow_what_is_shown(service: Service) -> None:

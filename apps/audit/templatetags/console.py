@@ -2,8 +2,10 @@
 
 from django import template
 
-from apps.audit.readable import compact, milliseconds
+from apps.audit.readable import compact, milliseconds, money, money_exact
 
 register = template.Library()
 register.filter("duration", milliseconds)
 register.filter("compact", compact)
+register.filter("money", money)
+register.filter("money_exact", money_exact)

@@ -4,6 +4,7 @@ import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -123,7 +124,14 @@ class Command(OperatorCommand):
 def _json_line(record: RequestRecord) -> str:
     fields = {field.attname: getattr(record, field.attname) for field in RequestRecord._meta.concrete_fields}
     service = None if record.service is None else str(record.service)
-    return orjson.dumps({"request_id": record.shown_id, "service": service, **fields}).decode()
+    return orjson.dumps({"request_id": record.shown_id, "service": service, **fields}, default=_exact).decode()
+
+
+def _exact(value: object) -> str:
+    """Money as text, to the last digit: a JSON number would be read as a float."""
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    raise TypeError
 
 
 # The audit room imports no other: what records refer to is asked for by name.
