@@ -36,14 +36,14 @@ def test_one_statement_reads_every_layer_of_a_token_and_nothing_of_its_neighbors
     token, _ = token_issue(service=shop, name="a", actor=ACTOR)
     neighbor, _ = token_issue(service=shop, name="b", actor=ACTOR)
     places = [
-        dict(layer="installation", organization=None),
-        dict(layer="organization", organization=acme),
-        dict(layer="organization", organization=zeta),
-        dict(layer="service", organization=acme, service=shop),
-        dict(layer="service", organization=acme, service=desk),
-        dict(layer="service", organization=zeta, service=other),
-        dict(layer="token", organization=acme, token=token),
-        dict(layer="token", organization=acme, token=neighbor),
+        {"layer": "installation", "organization": None},
+        {"layer": "organization", "organization": acme},
+        {"layer": "organization", "organization": zeta},
+        {"layer": "service", "organization": acme, "service": shop},
+        {"layer": "service", "organization": acme, "service": desk},
+        {"layer": "service", "organization": zeta, "service": other},
+        {"layer": "token", "organization": acme, "token": token},
+        {"layer": "token", "organization": acme, "token": neighbor},
     ]
     for number, place in enumerate(places):
         for inline in (False, True):
