@@ -22,6 +22,7 @@ BATCH_BYTES = 1 << 20
 LINGER = 0.2  # seconds a first record waits for others
 RETRY_FIRST, RETRY_MOST = 0.1, 5.0  # seconds between attempts while PostgreSQL is away
 ADOPT_EVERY = 30.0  # seconds
+CATCH_UP_LOOK = 0.02  # seconds between looks whether everything has been delivered
 
 
 class Flusher:
@@ -47,7 +48,9 @@ class Flusher:
         self._linger = linger
         self._adopt_every = adopt_every
         self._adopt_at = 0.0  # at once: the process we replace may have left a spool
+        self._looks_begun = self._looks_done = 0  # for the spools of dead processes
         self._wake = asyncio.Event()
+        self._hurry = asyncio.Event()  # waiting for company is over
         self._stopping = asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
         spool.on_pending = self._wake.set
@@ -111,6 +114,19 @@ class Flusher:
             self._runner = None
             await self._delivery.close()
 
+    async def catch_up(self) -> None:
+        """Return once all that was recorded until now is in PostgreSQL: by this process, and by dead ones beside it.
+
+        Never returns while PostgreSQL is away: give it a limit.
+        """
+        goal, look = self._spool.appended_total, self._looks_begun + 1
+        while self._spool.delivered_total < goal or self._looks_done < look:
+            if self._looks_begun < look:
+                self._adopt_at = 0.0
+            self._hurry.set()
+            self._wake.set()
+            await asyncio.sleep(CATCH_UP_LOOK)
+
     async def drain(self, timeout: float) -> int:  # noqa: ASYNC109 - it ends the task, not a wait
         """Deliver what waits, for at most `timeout` seconds, and end `run`. Returns how many records are left in the
         spool.
@@ -118,6 +134,7 @@ class Flusher:
         These are safe: close the spool, and the next process adopts them.
         """
         self._stopping.set()
+        self._hurry.set()
         self._wake.set()
         runner = self._runner or asyncio.create_task(self.run(), name="flusher")
         done, _ = await asyncio.wait({runner}, timeout=timeout)
@@ -136,7 +153,9 @@ class Flusher:
             self._wake.clear()
             await _wait(self._wake, max(0.0, self._adopt_at - time.monotonic()))
         if self._spool.pending_records < self._batch_records:
-            await _wait(self._stopping, self._linger)
+            await _wait(self._hurry, self._linger)
+        if not self._stopping.is_set():
+            self._hurry.clear()
 
     async def _deliver_own(self) -> None:
         """Everything that waits now; what arrives meanwhile waits for company again, unless this is the end."""
@@ -160,8 +179,15 @@ class Flusher:
     async def _adopt(self) -> None:
         if time.monotonic() < self._adopt_at:
             return
-        self.adopted_total += await adopt(self._spool.root, self._delivery, meanwhile=self._own_first)
+        self._looks_begun += 1
         self._adopt_at = time.monotonic() + self._adopt_every
+        try:
+            self.adopted_total += await adopt(self._spool.root, self._delivery, meanwhile=self._own_first)
+        except BaseException:
+            self._looks_begun -= 1
+            self._adopt_at = 0.0
+            raise
+        self._looks_done = self._looks_begun
 
     async def _own_first(self) -> None:
         """Between two batches of somebody else's: our own have priority."""

@@ -1,10 +1,12 @@
 """Outcomes that the gateway chooses, as one tree. Each dialect renders them; nothing else knows a client's envelope.
 
     GatewayError
-    ├── BadRequest 400 ── InvalidJson, MissingParameter, InvalidType, InvalidValue
+    ├── BadRequest 400 ── InvalidJson, MissingParameter, InvalidType, InvalidValue, TooManyInputTokens
     ├── AuthenticationFailed 401 ── TokenMissing, TokenAmbiguous, TokenMalformed, TokenUnknown, TokenRevoked, TokenExpired,
     │                               TokenSuspended
-    ├── EndpointNotAllowed 403
+    ├── PolicyRefusal 403 ── EndpointNotAllowed, ModelNotAllowed, ProviderNotAllowed, NetworkNotAllowed, HoursNotAllowed,
+    │                        ModelUnpriced
+    ├── BudgetExceeded 402, LimitExceeded 429
     ├── UnknownPath, ModelNotFound 404
     ├── MethodNotAllowed 405
     ├── RequestTimeout 408
@@ -12,14 +14,14 @@
     ├── ClientClosed 499                              (nobody is left to read it: for the record)
     ├── UpstreamError 502 ── NoCredential, UpstreamUnreachable, EgressBlocked, UpstreamAuthFailed, UpstreamDisconnected,
     │                        UpstreamMalformed
-    ├── Unavailable 503 ── DirectoryUnavailable, RecordUnavailable, ShuttingDown
+    ├── Unavailable 503 ── DirectoryUnavailable, RecordUnavailable, CountersUnavailable, ShuttingDown
     └── UpstreamTimeout 504 ── ConnectTimeout, FirstByteTimeout, IdleTimeout, TotalTimeout
 
 Clients match on `code`. `reason` is what the record keeps: it may be finer than what the client is told. `retryable` becomes
 x-should-retry; None leaves the decision to the client's own rules. `__cause__` is for the log only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 class GatewayError(Exception):
@@ -31,15 +33,26 @@ class GatewayError(Exception):
     reason = ""  # empty: the code
     retryable: bool | None = None
     message = "The gateway could not complete this request."
+    # Whether the message ends with the request's id: what a policy, limit or budget refused is what an operator is asked about.
+    names_request = False
 
     def __init__(
-        self, message: str | None = None, *, param: str | None = None, headers: Sequence[tuple[bytes, bytes]] = ()
+        self,
+        message: str | None = None,
+        *,
+        param: str | None = None,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+        details: Mapping[str, object] | None = None,
     ) -> None:
-        """`param`: JSON path of the offending field. `headers`: more answer headers, such as Allow or Retry-After."""
+        """`param`: JSON path of the offending field. `headers`: more answer headers, such as Allow or Retry-After.
+
+        `details`: facts for programs, shown beside the message.
+        """
         if message is not None:
             self.message = message
         self.param = param
         self.headers = headers
+        self.details = details
         super().__init__(self.message)
 
     @property
@@ -80,6 +93,13 @@ class InvalidValue(BadRequest):
     """A field of the right type with an impossible value."""
 
     code = "invalid_value"
+
+
+class TooManyInputTokens(BadRequest):
+    """More input than a policy allows for one request."""
+
+    code = "input_tokens_exceeded"
+    names_request = True
 
 
 # --- 401, 403: who asks ---
@@ -140,10 +160,71 @@ class TokenSuspended(AuthenticationFailed):
     message = "The service or organization of this token is disabled: ask the operator of your gateway."
 
 
-class EndpointNotAllowed(GatewayError):
-    """The token's scopes do not hold this endpoint."""
+class PolicyRefusal(GatewayError):
+    """A policy does not allow it. The message names the rule and where it comes from."""
 
-    status, type, code, retryable = 403, "permission_error", "endpoint_not_allowed", False
+    status, type, code, retryable = 403, "permission_error", "not_allowed", False
+    names_request = True
+
+
+class EndpointNotAllowed(PolicyRefusal):
+    """The token's scopes, or a policy, do not hold this endpoint."""
+
+    code = "endpoint_not_allowed"
+
+
+class ModelNotAllowed(PolicyRefusal):
+    """A policy does not allow this model."""
+
+    code = "model_not_allowed"
+
+
+class ProviderNotAllowed(PolicyRefusal):
+    """A policy allows none of the providers, or not the credential, that could serve the model."""
+
+    code = "provider_not_allowed"
+
+
+class NetworkNotAllowed(PolicyRefusal):
+    """A policy does not allow calls from this address."""
+
+    code = "network_not_allowed"
+
+
+class HoursNotAllowed(PolicyRefusal):
+    """A policy does not allow calls at this time."""
+
+    code = "hours_not_allowed"
+
+
+class ModelUnpriced(PolicyRefusal):
+    """The model's price is not known, and a policy or a budget wants it known."""
+
+    code = "model_unpriced"
+
+
+# --- 402, 429: how much, how fast ---
+
+
+class BudgetExceeded(GatewayError):
+    """A budget has no room for the call. Details: scope, limit, spent, held, resets_at."""
+
+    status, type, code, retryable = 402, "insufficient_quota", "budget_exceeded", False
+    names_request = True
+
+
+class LimitExceeded(GatewayError):
+    """Too many requests or tokens a minute, or too many at once. Carries Retry-After. Recorded by the limit's kind."""
+
+    status, type, code = 429, "rate_limit_error", "rate_limit_exceeded"
+    names_request = True
+
+    def __init__(
+        self, message: str, *, kind: str, headers: Sequence[tuple[bytes, bytes]], details: Mapping[str, object]
+    ) -> None:
+        """`kind`: requests, tokens or concurrency."""
+        super().__init__(message, headers=headers, details=details)
+        self.reason = f"limit_{kind}"
 
 
 # --- 404 to 431: what is asked ---
@@ -274,6 +355,16 @@ class RecordUnavailable(Unavailable):
 
     code = "record_unavailable"
     message = "The gateway cannot record requests right now, so it makes none: an operator must free its spool."
+
+
+class CountersUnavailable(Unavailable):
+    """Limits and budgets cannot be asked, so nothing is let through that they apply to."""
+
+    code = "counters_unavailable"
+    message = "The gateway cannot check this token's limits and budgets right now: try again shortly."
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message, headers=((b"retry-after", b"1"), (b"retry-after-ms", b"1000")))
 
 
 class ShuttingDown(Unavailable):

@@ -51,6 +51,19 @@ directory_connected = Gauge(
 directory_tokens = Gauge("tollgate_directory_tokens", "Tokens in memory.", multiprocess_mode="livesum")
 
 # labels() costs more than the counting itself, so children are kept. Their number is bounded by what is bounded in the labels.
+settlements_failed = Counter(
+    "tollgate_settlements_failed_total", "Settlements that the store refused, or that were too many to keep for it."
+)
+holds_expired = Counter("tollgate_holds_expired_total", "Holds freed because the process that held them fell silent.")
+store_connected = Gauge(
+    "tollgate_store_connected", "Whether the counters' store is connected.", multiprocess_mode="livemin"
+)
+settlements_waiting = Gauge(
+    "tollgate_settlements_waiting", "Settlements kept until the store is back.", multiprocess_mode="livesum"
+)
+limit_refusals = Counter("tollgate_limit_refusals_total", "Requests refused by a limit or a budget.", ("scope", "kind"))
+rebuilds = Counter("tollgate_budget_rebuilds_total", "Budgets whose counters were built from the ledger.", ("outcome",))
+
 _bound: dict[tuple[str, int, str, bool], tuple[Counter, Counter | None, Histogram, Histogram, Histogram]] = {}
 
 

@@ -1,6 +1,7 @@
 """Policies and where they are attached; budgets, and what is said when they run low."""
 
 from decimal import Decimal
+from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -42,19 +43,19 @@ class StoreFailure(models.TextChoices):
     OPEN = "open", _("let it pass")
 
 
-def _texts(label: object, help_text: object) -> "ArrayField[list[str], list[str]]":
+def _texts(label: Any, help_text: Any) -> "ArrayField[list[str], list[str]]":
     return ArrayField(
         models.CharField(max_length=255), verbose_name=label, default=list, blank=True, help_text=help_text
-    )  # type: ignore[arg-type]  # the stubs know no lazy labels
+    )
 
 
-def _count(label: object, help_text: object = "") -> "models.BigIntegerField[int | None, int | None]":
+def _count(label: Any, help_text: Any = "") -> "models.BigIntegerField[int | None, int | None]":
     return models.BigIntegerField(
-        label,  # type: ignore[arg-type]  # the stubs know no lazy labels
+        label,
         null=True,
         blank=True,
         validators=[MinValueValidator(0), MaxValueValidator(MOST_COUNT)],
-        help_text=help_text,  # type: ignore[arg-type]  # the stubs know no lazy labels
+        help_text=help_text,
     )
 
 

@@ -1,0 +1,44 @@
+-- Replace what a request took by what it used, once.
+-- KEYS: lease, hold, expired, then S limit hashes, then B budget hashes.
+-- ARGV: S, B; per limit: tokens a minute, concurrent (-1: none); per budget: window, rolling days; then: request, nano-USD spent,
+--       tokens taken, tokens used, the store's run id, whether an earlier try may have succeeded (1) or not (0).
+local S, B = tonumber(ARGV[1]), tonumber(ARGV[2])
+local n = 2 + 2 * S + 2 * B
+local request, cost, run = ARGV[n + 1], tonumber(ARGV[n + 2]), ARGV[n + 5]
+local back = (tonumber(ARGV[n + 3]) - tonumber(ARGV[n + 4])) * 60000
+local call = redis.call
+local amount, taken = 0, call('HGET', KEYS[2], request)
+if taken then
+    amount = tonumber(string.match(taken, '^%d+;(%d+);'))
+    call('HDEL', KEYS[2], request)
+    call('ZREM', KEYS[1], request)
+elseif call('HDEL', KEYS[3], request) == 0 and ARGV[n + 6] == '1' then
+    return 0 -- settled by the try before, or lost with the store, which the ledger makes good
+end
+for i = 1, S do
+    local key, a = KEYS[3 + i], 2 * i + 1
+    if taken and ARGV[a + 1] ~= '-1' and call('HINCRBY', key, 'c', -1) < 0 then call('HSET', key, 'c', 0) end
+    if ARGV[a] ~= '-1' and back ~= 0 and call('HEXISTS', key, 'kt') == 1 then call('HINCRBY', key, 'k', back) end
+end
+for i = 1, B do
+    local key, a = KEYS[3 + S + i], 2 * S + 2 * i + 1
+    local window, days = tonumber(ARGV[a]), tonumber(ARGV[a + 1])
+    local held = call('HMGET', key, 'e', 'w', 'r')
+    if held[3] then -- being built: counted at its end, unless the ledger has it by then
+        call('HSET', key .. ':late', request, cost .. ';' .. window)
+        call('EXPIRE', key .. ':late', 120)
+    elseif held[1] == run then
+        local current = tonumber(held[2])
+        if days > 0 then
+            if taken then call('HINCRBY', key, 'h', -amount) end
+            if window > current - days and cost > 0 then
+                call('HINCRBY', key, 's', cost)
+                call('HINCRBY', key, 'd' .. ARGV[a], cost)
+            end
+        elseif window == current then
+            if taken and amount > 0 then call('HINCRBY', key, 'h', -amount) end
+            if cost > 0 then call('HINCRBY', key, 's', cost) end
+        end
+    end
+end
+return 1
