@@ -24,6 +24,11 @@ _REPEATS = re.compile(rb'"type"\s*:\s*"response\.[a-z_.]+\.done"')
 _HELD_MAX = 64 * 1024
 _EVENT_MAX = 16 * 1024 * 1024
 
+# How many events with text are looked at to know what the envelope around it weighs.
+_SAMPLES = 3
+# Up to which length OpenAI pads the text of an event, so that nobody on the line can read it from the sizes.
+_PADDED = 16
+
 
 class StreamMeter:
     """What has passed of one stream. Feed it every chunk; forward what it gives back: whole events, but for very large ones."""
@@ -35,6 +40,7 @@ class StreamMeter:
         "_hide",
         "_pending",
         "_released",
+        "_samples",
         "_told_at",
         "complete",
         "events",
@@ -53,8 +59,9 @@ class StreamMeter:
         self.size = 0
         self.tier = ""  # as in Usage
         self._told_at = 0  # how many events had come when usage was told last
-        self._envelope = 0  # size of an event but for the text in it, as the first one with any place for text had it
-        self._aside = self._aside_size = 0  # events without new text, as far as we know of them, and their size
+        self._envelope = 0  # size of an event but for the text in it, the least of the first few
+        self._samples = 0
+        self._aside = self._aside_size = 0  # events known to bring no new text, and their size
         self._hide = hide_usage
         self._pending = bytearray()  # the event that is not whole yet
         self._released = 0  # how much of it has been given back all the same
@@ -65,7 +72,7 @@ class StreamMeter:
         if self._pending or not chunk.endswith(b"\n\n") or b"\r" in chunk:
             return self._feed_slowly(chunk)
         self.events += chunk.count(b"\n\n")
-        if not self._envelope:
+        if self._samples < _SAMPLES:
             self._measure(chunk)
         return self._scan(chunk) if self._is_interesting(chunk) else chunk
 
@@ -100,25 +107,32 @@ class StreamMeter:
 
         At least one, once an event has come that may carry text: what was begun was not for free.
         """
-        if not self._envelope:
+        if not self._samples:
             return 0
         events = self.events - self._aside
         text = self.size - len(self._pending) - self._aside_size - events * self._envelope
         return max(events - 1, text // 4, 1)
 
     def _measure(self, whole: bytes) -> None:
-        """Look for the first event with a place for text, to know what the envelope weighs; what comes before is set aside."""
+        """Look at the first events: at what they tell of the answer, and at what an event weighs without its text."""
         for event in split_events(whole):
             data = event_json(event)
-            if self._has_text(data):
-                self._envelope = max(1, len(event) - written_size(data))
-                break
-            self._aside += 1
-            self._aside_size += len(event)
-            self._take_tier(data)
-        else:
-            return
-        self._take_tier(data)
+            if not self._begins(data):
+                if not self._samples:
+                    self._put_aside(event)
+                continue
+            text = written_size(data)
+            if "obfuscation" in data:  # short texts are padded: their sizes tell nothing, the number of events does
+                text -= min(text, _PADDED)
+            size = max(1, len(event) - text)
+            self._envelope = min(size, self._envelope or size)
+            self._samples += 1
+            if self._samples == _SAMPLES:
+                return
+
+    def _put_aside(self, event: bytes) -> None:
+        self._aside += 1
+        self._aside_size += len(event)
 
     def _take_tier(self, data: Mapping[str, Any]) -> None:
         if isinstance(data.get("service_tier"), str):
@@ -143,7 +157,7 @@ class StreamMeter:
         whole, released = bytes(pending[:cut]), self._released
         del pending[:cut]
         self._released = 0
-        if not self._envelope:
+        if self._samples < _SAMPLES:
             self._measure(whole)
         if self._is_interesting(whole):
             whole = self._scan(whole, whole_first=released > 0)
@@ -169,8 +183,8 @@ class StreamMeter:
                 kept.append(event)
         return b"".join(kept)
 
-    def _has_text(self, data: Mapping[str, Any]) -> bool:
-        """Whether an event is of the kind that brings text."""
+    def _begins(self, data: Mapping[str, Any]) -> bool:
+        """Learn from one of the first events; returns whether it is of the kind that brings text."""
         raise NotImplementedError
 
     def _is_interesting(self, data: bytes) -> bool:
@@ -196,7 +210,8 @@ class ChatMeter(StreamMeter):
         self.complete = self.complete or self._finished
         return rest
 
-    def _has_text(self, data: Mapping[str, Any]) -> bool:
+    def _begins(self, data: Mapping[str, Any]) -> bool:
+        self._take_tier(data)
         return bool(data.get("choices"))
 
     def _is_interesting(self, data: bytes) -> bool:
@@ -207,6 +222,7 @@ class ChatMeter(StreamMeter):
     def _read(self, event: bytes) -> bool:
         if b"[DONE]" in event and _DONE.search(event):
             self.complete = True
+            self._put_aside(event)
             return False
         data = event_json(event)
         raw = data.get("usage")
@@ -218,7 +234,10 @@ class ChatMeter(StreamMeter):
         self._take_tier(data)
         self._take_usage(openai_usage(raw, tier=self.tier))
         self.model = _text(data.get("model")) or self.model
-        return data.get("choices") == []
+        is_extra = data.get("choices") == []
+        if is_extra:
+            self._put_aside(event)
+        return is_extra
 
 
 class ResponsesMeter(StreamMeter):
@@ -226,7 +245,10 @@ class ResponsesMeter(StreamMeter):
 
     __slots__ = ()
 
-    def _has_text(self, data: Mapping[str, Any]) -> bool:
+    def _begins(self, data: Mapping[str, Any]) -> bool:
+        response = data.get("response")
+        if isinstance(response, dict):
+            self._take_tier(response)
         return _text(data.get("type")).endswith(".delta")
 
     def _is_interesting(self, data: bytes) -> bool:
@@ -240,10 +262,10 @@ class ResponsesMeter(StreamMeter):
 
     def _read(self, event: bytes) -> bool:
         if not _TERMINAL.search(event):
-            if self._envelope and _REPEATS.search(event):  # text that has passed before
-                self._aside += 1
-                self._aside_size += len(event)
+            if self._samples and _REPEATS.search(event):  # text that has passed before
+                self._put_aside(event)
             return False
+        self._put_aside(event)
         data = event_json(event)
         response = data.get("response")
         if _text(data.get("type")) in {"response.completed", "response.incomplete", "response.failed", "error"}:

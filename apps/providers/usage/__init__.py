@@ -1,9 +1,12 @@
 """What a call used, in disjoint buckets, whatever words a provider has for them."""
 
 from apps.providers.usage.answers import Answer, read_answer
+from apps.providers.usage.anthropic import anthropic_usage
 from apps.providers.usage.buckets import INPUT_BUCKETS, OUTPUT_BUCKETS, Usage, tier_name, token_sum
+from apps.providers.usage.cohere import cohere_usage
 from apps.providers.usage.columns import MISMATCH_FLAG, from_columns, to_columns
 from apps.providers.usage.estimates import completed, written_size, written_tokens
+from apps.providers.usage.gemini import gemini_searches, gemini_usage
 from apps.providers.usage.openai import (
     images_usage,
     openai_searches,
@@ -18,8 +21,12 @@ __all__ = [
     "OUTPUT_BUCKETS",
     "Answer",
     "Usage",
+    "anthropic_usage",
+    "cohere_usage",
     "completed",
     "from_columns",
+    "gemini_searches",
+    "gemini_usage",
     "images_usage",
     "openai_searches",
     "openai_usage",

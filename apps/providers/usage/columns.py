@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from apps.providers.usage.buckets import TIER_MAX, Usage, count
+from apps.audit.record import clean_count
+from apps.providers.usage.buckets import TIER_MAX, Usage
 
 # Bucket → column of its own. The other buckets share `other_usage`, an object of those that somebody said.
 COLUMNS: Mapping[str, str] = MappingProxyType(
@@ -42,7 +43,7 @@ def from_columns(columns: Mapping[str, Any]) -> Usage:
         others = {}
     return Usage(
         **{name: columns.get(column) for name, column in COLUMNS.items()},
-        **{name: count(others.get(name)) for name in OTHERS},
+        **{name: clean_count(others.get(name)) for name in OTHERS},
         tier=str(columns.get("service_tier") or "")[:TIER_MAX],
         estimated=bool(columns.get("usage_estimated")),
         mismatch=MISMATCH_FLAG in (columns.get("flags") or ()),

@@ -88,7 +88,7 @@ def images_usage(answer: Mapping[str, Any]) -> Usage | None:
 def transcription_usage(answer: Mapping[str, Any]) -> Usage | None:
     """Usage of a transcription or translation: tokens, or seconds of audio where the model is charged by time, never both.
 
-    Without a usage object, the `duration` that verbose answers tell counts.
+    Without either, the `duration` that verbose answers tell counts.
     """
     raw = answer.get("usage")
     if not isinstance(raw, Mapping):
@@ -96,9 +96,9 @@ def transcription_usage(answer: Mapping[str, Any]) -> Usage | None:
     usage = openai_usage(raw)
     if usage is not None:
         return usage
-    seconds = _seconds(raw.get("seconds"))
-    if seconds is None:
-        seconds = _seconds(answer.get("duration"))
+    # Mistral's models that count no tokens say the second.
+    said = (raw.get("seconds"), raw.get("prompt_audio_seconds"), answer.get("duration"))
+    seconds = _first(*map(_seconds, said))
     return None if seconds is None else Usage(seconds=seconds)
 
 
