@@ -7,6 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from apps.audit.actions import differences, event_record, facts
@@ -17,6 +18,7 @@ from apps.orgs.models import Organization
 from apps.providers.catalogue import catalogue, likely_kind, listed_kind
 from apps.providers.egress import Egress, EgressRefused
 from apps.providers.models import Credential, ModelKind, Provider, ProviderModel
+from apps.providers.prices.selectors import price_book
 from apps.providers.probe import CredentialTest, probe
 
 TIMEOUTS = (
@@ -26,7 +28,7 @@ TIMEOUTS = (
     "total_timeout",
 )  # seconds; None: the installation's
 _CREDENTIAL_CHANGES = frozenset({"label", "base_url", "api_version", "priority", *TIMEOUTS})
-_MODEL_CHANGES = frozenset({"name", "upstream_name", "kind", "credential", "enabled"})
+_MODEL_CHANGES = frozenset({"name", "upstream_name", "kind", "credential", "priced_as", "enabled"})
 # A local server may want no key at all, and the sandbox never does.
 _SECRET_OPTIONAL = frozenset({Provider.OPENAI_COMPATIBLE, Provider.SANDBOX})
 _HINT_FROM = 12  # characters; the last four of a shorter secret would give too much of it away
@@ -149,10 +151,12 @@ def model_add(
     kind: str = ModelKind.CHAT,
     upstream_name: str = "",
     credential: Credential | None = None,
+    priced_as: str = "",
 ) -> ProviderModel:
     """List a model for `organization`, or for all (None). Raises ValidationError.
 
-    `upstream_name`: the provider's own name for it, if another. `credential`: the only one that serves it.
+    `upstream_name`: the provider's own name for it, if another. `credential`: the only one that serves it. `priced_as`: the
+    model of the price book, `name` or `provider/name`, that it costs as much as.
     """
     model = ProviderModel(
         organization=organization,
@@ -161,15 +165,16 @@ def model_add(
         kind=kind,
         upstream_name=upstream_name,
         credential=credential,
+        priced_as=priced_as,
     )
-    _save_model(model)
+    _save_model(model, check_price=True)
     event_record("model.added", actor=actor, target=model, organization_id=model.organization_id, after=facts(model))
     return model
 
 
 @transaction.atomic
 def model_update(*, model: ProviderModel, actor: Actor, **changes: Any) -> ProviderModel:
-    """Change `name`, `upstream_name`, `kind`, `credential` or `enabled`.
+    """Change `name`, `upstream_name`, `kind`, `credential`, `priced_as` or `enabled`.
 
     Raises ValidationError; TypeError for anything else.
     """
@@ -182,7 +187,7 @@ def model_update(*, model: ProviderModel, actor: Actor, **changes: Any) -> Provi
         )
     for field, value in changes.items():
         setattr(locked, field, value)
-    _save_model(locked)
+    _save_model(locked, check_price=locked.priced_as != before["priced_as"])
     _note_change("model.updated", locked, before, actor=actor)
     return locked
 
@@ -328,7 +333,16 @@ def _save_credential(credential: Credential, *, check_url: bool) -> None:
     save_valid(credential)
 
 
-def _save_model(model: ProviderModel) -> None:
+def _save_model(model: ProviderModel, *, check_price: bool) -> None:
+    if check_price and model.priced_as:
+        book = price_book(model.organization, [model.priced_as])
+        if book.sheet(model.provider, model.name, now().timestamp(), model.priced_as) is None:
+            raise ValidationError(
+                {
+                    "priced_as": _("The price book has no %(name)s: write a model of this provider, or provider/name.")
+                    % {"name": model.priced_as}
+                }
+            )
     credential = model.credential
     if credential is not None:
         if credential.provider != model.provider:

@@ -19,9 +19,9 @@ from apps.providers.prices.documents import Line
 from apps.providers.prices.kinds import KINDS, STANDARD
 from apps.providers.prices.models import Price
 from apps.providers.prices.money import checked_price
-from apps.providers.prices.review import Review
+from apps.providers.prices.review import Review, unusual
 from apps.providers.prices.seed import SeedRow, seed_rows
-from apps.providers.prices.selectors import prices_of, prices_review
+from apps.providers.prices.selectors import prices_in_force, prices_of, prices_review
 
 # Since when the prices of a first release are taken to apply: nobody knows earlier ones.
 FIRST_DAY = datetime(2020, 1, 1, tzinfo=UTC)
@@ -60,11 +60,13 @@ def price_set(
     source: str = "",
     note: str = "",
     replace: bool = False,
+    trust: bool = True,
 ) -> Price:
     """Set what a model costs `organization`, or all without a price of their own (None), from `effective_from` on.
 
     `prices`: USD per million units by kind; the row stands for itself, so a kind that is left out has no price of its own.
-    `replace`: withdraw the row of the very same time, instead of refusing. Raises ValidationError.
+    `replace`: withdraw the row of the very same time, instead of refusing. `trust` False: refuse what is more than ten times the
+    price of before, or less than a tenth, as an import does. Raises ValidationError.
     """
     _lock()
     _check_prices(prices)
@@ -76,6 +78,8 @@ def price_set(
         raise ValidationError(
             {"tier": _("A tier or threshold needs the model's standard price first, from no later time.")}
         )
+    if not trust and (odd := _unusual(organization, place, prices, effective_from)):
+        raise ValidationError(_("Unusual: %(change)s. If that is right, say so with --trust.") % {"change": odd})
     if replace:
         for old in prices_of(organization).filter(effective_from=effective_from, **place):
             price_withdraw(price=old, actor=actor)
@@ -234,6 +238,17 @@ def _check_prices(prices: Mapping[str, Decimal]) -> None:
             errors[kind] = str(error)
     if errors:
         raise ValidationError(errors)
+
+
+def _unusual(
+    organization: Organization | None, place: Mapping[str, Any], prices: Mapping[str, Decimal], at: datetime
+) -> str:
+    """What is out of all proportion to the price before it, the owner's own or else the installation's; empty: nothing."""
+    for owner in (organization, None) if organization else (None,):
+        before = prices_in_force(owner, at).filter(**place).values(*KINDS).first()
+        if before is not None:
+            return unusual({kind: price for kind, price in before.items() if price is not None}, prices)
+    return ""
 
 
 def _told(price: Price) -> dict[str, Any]:

@@ -125,14 +125,14 @@ def _judge(
         )
     reference = current or book.get(line.place)
     said = changes(current.prices, line.prices) if current else ""
-    if reference is not None and (odd := _unusual(reference.prices, line.prices)):
+    if reference is not None and (odd := unusual(reference.prices, line.prices)):
         if not trust:
             return Reviewed(line, "unusual", odd)
         said = said or odd
     return Reviewed(line, "changed" if current else "added", said)
 
 
-def _unusual(before: Mapping[str, Decimal], after: Mapping[str, Decimal]) -> str:
+def unusual(before: Mapping[str, Decimal], after: Mapping[str, Decimal]) -> str:
     """The first price that is more than BAND times what it was, or less than that part of it."""
     for kind in KINDS:
         old, new = before.get(kind), after.get(kind)
