@@ -10,7 +10,9 @@ from apps.audit import schedule as audit_schedule
 from apps.core import schedule as core_schedule
 from apps.core.databases import celery_url, django_database
 from apps.core.env import boolean, env, log_level, networks, path, seconds, size, text, whole, words
+from apps.core.mail import mail_server
 from apps.core.sealing import Keyring
+from apps.policies import schedule as policies_schedule
 from config import console
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -155,7 +157,15 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True  # tasks are idempotent: run again rather than lose one
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {**core_schedule.SCHEDULE, **audit_schedule.SCHEDULE}
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
+    **core_schedule.SCHEDULE,
+    **audit_schedule.SCHEDULE,
+    **policies_schedule.SCHEDULE,
+}
+
+# --- Mail ---
+EMAIL_SERVER = env("EMAIL_URL", mail_server, "")  # none: alerts go to webhooks alone
+DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", text, "tollgate@localhost")
 
 # --- Logs ---
 LOG_LEVEL = env("LOG_LEVEL", log_level, "info")

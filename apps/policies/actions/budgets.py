@@ -18,7 +18,6 @@ from apps.policies.models import MOST_USD, Budget, BudgetAction, BudgetScope, Po
 from apps.policies.usd import usd_text
 from apps.services.models import Service, Token
 
-EVERY_END_USER = "*"
 ROLLING_DAYS = range(2, 367)
 ALERT_LEVELS = range(1, 1001)  # percent
 DECIMALS = 9  # the store counts in nano-USD

@@ -14,13 +14,13 @@ from django.utils.timezone import now
 
 from apps.orgs.models import Organization
 from apps.policies import ledger
-from apps.policies.counters import keys
-from apps.policies.models import Attachment, Budget, BudgetScope, Layer, Window
+from apps.policies.counters.plan import NANO, BudgetRule, Counted
+from apps.policies.counters.reading import BudgetCounter, budget_counters, counted, rules_of
+from apps.policies.models import Budget, BudgetScope, Window
 from apps.policies.windows import Span, span
 from apps.services.models import Service, Token
 
 TOP_END_USERS = 50
-_NANO = Decimal(1_000_000_000)
 _SETTLED = timedelta(hours=1)  # a younger window says nothing about its end
 _SETTLED_SHARE = Decimal("0.03")  # nor does one of which less has passed
 _RECENT = timedelta(days=7)  # a total budget's pace is that of so many days
@@ -65,14 +65,12 @@ class _Asked:
     subject: str
     label: str
     subject_id: UUID | str | None  # for the ledger
-    span: Span
+    counted: Counted  # for the store
 
-    def key(self) -> str:
-        """What the store calls it."""
-        within = keys.end_user_subject(self.subject) if self.scope == BudgetScope.END_USER else self.subject
-        budget = self.budget
-        zone = budget.organization.timezone
-        return keys.budget(budget.pk, budget.window, budget.rolling_days, zone, within if self.subject else "-")
+    @property
+    def span(self) -> Span:
+        """The window at that moment."""
+        return self.counted.span
 
 
 def budgets_of(organization: Organization) -> QuerySet[Budget]:
@@ -95,8 +93,9 @@ def budget_states(
     """
     moment = now() if at is None else at
     asked = [one for budget in budgets for one in _asked(budget, moment, active_since)]
-    counters = _counters(asked)
-    return [_state(one, counted, moment, projected=projected) for one, counted in zip(asked, counters, strict=True)]
+    # One round trip for all of them.
+    counters = (budget_counters([one.counted for one in asked]) if asked else None) or [None] * len(asked)
+    return [_state(one, counter, moment, projected=projected) for one, counter in zip(asked, counters, strict=True)]
 
 
 def budget_state(budget: Budget, *, at: datetime | None = None) -> BudgetState | None:
@@ -112,35 +111,37 @@ def ledger_spent(scope: str, organization_id: UUID, subject: UUID | str | None, 
 
 
 def _asked(budget: Budget, at: datetime, active_since: datetime | None) -> Iterator[_Asked]:
-    zone = ZoneInfo(budget.organization.timezone)
-    window = span(budget.window, budget.rolling_days, zone, at)
+    rules = rules_of(budget)
+    seconds = at.timestamp()
     match budget.scope:
-        case BudgetScope.ORGANIZATION:
-            yield _Asked(budget, budget.scope, "", str(budget.organization), None, window)
-        case BudgetScope.SERVICE:
-            yield _Asked(budget, budget.scope, "", str(budget.service), budget.service_id, window)
-        case BudgetScope.TOKEN:
-            yield _Asked(budget, budget.scope, "", str(budget.token), budget.token_id, window)
-        case BudgetScope.TAG:
-            yield _Asked(budget, budget.scope, "", budget.tag, budget.tag, window)
-        case BudgetScope.END_USER if budget.end_user == "*":
-            for end_user in _end_users(budget, window, active_since):
-                yield _Asked(budget, budget.scope, end_user, end_user, end_user, window)
-        case BudgetScope.END_USER:
-            yield _Asked(budget, budget.scope, "", budget.end_user, budget.end_user, window)
         case BudgetScope.POLICY:
-            for holder in _holders(budget):
-                row: Token | Service | Organization = holder.token or holder.service or budget.organization
-                yield _Asked(budget, holder.layer, row.pk.hex, f"{budget.policy} · {row}", row.pk, window)
+            yield from _holders(budget, rules, seconds)
+        case BudgetScope.END_USER if budget.end_user == "*":
+            for end_user in _end_users(budget, rules[0].span(seconds), active_since):
+                yield _Asked(budget, budget.scope, end_user, end_user, end_user, counted(rules[0], seconds, end_user))
+        case _:
+            named = {
+                BudgetScope.SERVICE: budget.service_id,
+                BudgetScope.TOKEN: budget.token_id,
+                BudgetScope.END_USER: budget.end_user,
+                BudgetScope.TAG: budget.tag,
+            }
+            label = str(budget.service or budget.token or budget.end_user or budget.tag or budget.organization)
+            yield _Asked(
+                budget, budget.scope, "", label, named.get(BudgetScope(budget.scope)), counted(rules[0], seconds)
+            )
 
 
-def _holders(budget: Budget) -> Iterable[Attachment]:
-    return (
-        Attachment.objects.filter(policy=budget.policy_id, organization=budget.organization_id)
-        .exclude(layer=Layer.INSTALLATION)
-        .select_related("organization", "service", "token")
-        .order_by("layer", "id")
-    )
+def _holders(budget: Budget, rules: Sequence[BudgetRule], seconds: float) -> Iterator[_Asked]:
+    ids = [rule.subject_id for rule in rules if rule.subject_id is not None]
+    names = {budget.organization_id: str(budget.organization)}
+    names |= {row.pk: str(row) for row in Service.objects.filter(pk__in=ids)}
+    names |= {row.pk: str(row) for row in Token.objects.filter(pk__in=ids)}
+    for rule in rules:
+        if rule.subject_id in names:
+            label = f"{budget.policy} · {names[rule.subject_id]}"
+            subject = rule.subject_id.hex
+            yield _Asked(budget, rule.holder, subject, label, rule.subject_id, counted(rule, seconds))
 
 
 def _end_users(budget: Budget, window: Span, active_since: datetime | None) -> list[str]:
@@ -151,17 +152,12 @@ def _end_users(budget: Budget, window: Span, active_since: datetime | None) -> l
     return [row[0] for row in _rows(ledger.TOP_END_USERS_SQL, {**values, "most": TOP_END_USERS})]
 
 
-def _counters(asked: Sequence[_Asked]) -> Sequence[tuple[int, int] | None]:
-    """Spent and held, in nano-USD, as the store has it; None where it has nothing to say."""
-    return [None for _ in asked]
-
-
-def _state(one: _Asked, counted: tuple[int, int] | None, at: datetime, *, projected: bool) -> BudgetState:
+def _state(one: _Asked, counter: BudgetCounter | None, at: datetime, *, projected: bool) -> BudgetState:
     budget = one.budget
     spent, held = (
         (ledger_spent(one.scope, budget.organization_id, one.subject_id, one.span), None)
-        if counted is None
-        else (Decimal(counted[0]) / _NANO, Decimal(counted[1]) / _NANO)
+        if counter is None
+        else (Decimal(counter.spent) / NANO, Decimal(counter.held) / NANO)
     )
     return BudgetState(
         budget=budget,
@@ -174,7 +170,7 @@ def _state(one: _Asked, counted: tuple[int, int] | None, at: datetime, *, projec
         spent_usd=spent,
         held_usd=held,
         projected_exhaustion=_exhaustion(one, spent, at) if projected else None,
-        source="ledger" if counted is None else "counters",
+        source="ledger" if counter is None else "counters",
     )
 
 

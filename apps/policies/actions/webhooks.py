@@ -1,0 +1,127 @@
+"""Every write to webhooks: the rule, the transaction, the admin event."""
+
+import base64
+import secrets
+import socket
+from urllib.parse import SplitResult, urlsplit
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from apps.audit.actions import differences, event_record, facts
+from apps.core.actor import Actor
+from apps.core.rows import save_valid
+from apps.orgs.models import Organization
+from apps.policies.models import Webhook
+from apps.policies.outgoing import SECRET_PREFIX
+from apps.providers.egress import Egress
+
+_SECRET_BYTES = 32
+
+
+@transaction.atomic
+def webhook_add(*, organization: Organization, url: str, actor: Actor) -> tuple[Webhook, str]:
+    """Tell this URL of budget alerts. Returns its signing secret too, which is not shown again. Raises ValidationError."""
+    webhook = Webhook(organization=organization, url=_checked_url(url))
+    plaintext = _seal_new(webhook)
+    save_valid(webhook)
+    event_record("webhook.added", actor=actor, target=webhook, organization_id=organization.pk, after=facts(webhook))
+    return webhook, plaintext
+
+
+@transaction.atomic
+def webhook_rotate_secret(*, webhook: Webhook, actor: Actor) -> str:
+    """Sign with a new secret from now on, and return it; it is not shown again."""
+    locked = Webhook.objects.select_for_update().get(pk=webhook.pk)
+    plaintext = _seal_new(locked)
+    locked.save(update_fields=["sealed_secret"])
+    event_record("webhook.secret_rotated", actor=actor, target=locked, organization_id=locked.organization_id)
+    return plaintext
+
+
+@transaction.atomic
+def webhook_delete(*, webhook: Webhook, actor: Actor) -> None:
+    """Tell it nothing any more; what is on its way to it fails."""
+    locked = Webhook.objects.select_for_update().get(pk=webhook.pk)
+    event_record(
+        "webhook.deleted", actor=actor, target=locked, organization_id=locked.organization_id, before=facts(locked)
+    )
+    locked.delete()
+
+
+@transaction.atomic
+def webhook_enable(*, webhook: Webhook, actor: Actor) -> bool:
+    """Tell it of alerts again, from the next one on. False if it is enabled already."""
+    return _switch(webhook, enabled=True, actor=actor)
+
+
+@transaction.atomic
+def webhook_disable(*, webhook: Webhook, actor: Actor) -> bool:
+    """Tell it nothing for now; what is on its way to it fails. False if it is disabled already."""
+    return _switch(webhook, enabled=False, actor=actor)
+
+
+def _checked_url(url: str) -> str:
+    """The URL as it is kept. Raises ValidationError for what the egress rule would refuse to call."""
+    trimmed = url.strip()
+    try:
+        parts = urlsplit(trimmed)
+        readable = trimmed.isascii() and trimmed.isprintable() and " " not in trimmed and parts.port != 0
+    except ValueError:
+        readable = False
+    if not readable or parts.scheme not in {"https", "http"} or not parts.hostname:
+        raise ValidationError({"url": _("The URL cannot be read: write it as https://host/path.")})
+    if parts.username is not None or parts.password is not None or parts.fragment:
+        raise ValidationError({"url": _("The URL must hold no user name, password or fragment: leave them out.")})
+    _check_egress(parts)
+    return trimmed
+
+
+def _check_egress(parts: SplitResult) -> None:
+    encrypted = parts.scheme == "https"
+    egress = Egress(settings.EGRESS_ALLOW)
+    if not encrypted and not egress.allowed:
+        raise ValidationError(
+            {"url": _("The URL must begin with https:// (plain http only for ranges in EGRESS_ALLOW).")}
+        )
+    try:
+        found = socket.getaddrinfo(parts.hostname, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return  # it may resolve later; each call checks what it dials
+    refused = [str(at[4][0]) for at in found if not egress.address_is_allowed(str(at[4][0]), encrypted=encrypted)]
+    if refused:
+        raise ValidationError(
+            {
+                "url": _(
+                    "%(address)s is not a public address called over https: add its range to EGRESS_ALLOW to allow it."
+                )
+                % {"address": refused[0]}
+            }
+        )
+
+
+def _seal_new(webhook: Webhook) -> str:
+    plaintext = SECRET_PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+    webhook.sealed_secret = settings.SEALING_KEYS.seal(plaintext, webhook.secret_place())
+    return plaintext
+
+
+def _switch(webhook: Webhook, *, enabled: bool, actor: Actor) -> bool:
+    locked = Webhook.objects.select_for_update().get(pk=webhook.pk)
+    if locked.enabled == enabled:
+        return False
+    before = facts(locked)
+    locked.enabled = enabled
+    locked.save(update_fields=["enabled"])
+    was, became = differences(before, facts(locked))
+    event_record(
+        "webhook.enabled" if enabled else "webhook.disabled",
+        actor=actor,
+        target=locked,
+        organization_id=locked.organization_id,
+        before=was,
+        after=became,
+    )
+    return True

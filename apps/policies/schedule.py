@@ -1,0 +1,16 @@
+"""When the budgets' tasks run, for CELERY_BEAT_SCHEDULE. A run that nobody took in time is dropped."""
+
+from typing import Any
+
+SCHEDULE: dict[str, dict[str, Any]] = {
+    "policies: watch budgets": {
+        "task": "apps.policies.tasks.budgets_watch",
+        "schedule": 15.0,
+        "options": {"expires": 14},
+    },
+    "policies: deliver alerts": {
+        "task": "apps.policies.tasks.alerts_deliver",
+        "schedule": 15.0,
+        "options": {"expires": 14},
+    },
+}
