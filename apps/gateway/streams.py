@@ -17,7 +17,7 @@ _BLANK = re.compile(rb"(?>\r\n|\n|\r){2}")
 _USAGE = re.compile(rb'"usage"\s*:\s*\{')
 _DONE = re.compile(rb"(?:^|[\r\n])data: ?\[DONE\]")
 _TERMINAL = re.compile(rb'"type"\s*:\s*"(?:response\.(?:completed|incomplete|failed)|error)"')
-_REPEATS = re.compile(rb'"type"\s*:\s*"response\.[a-z_.]+\.done"')
+_MATTERS = re.compile(rb'"type"\s*:\s*"(?:response\.(?:completed|incomplete|failed|[a-z_.]+\.done)|error)"')
 
 # A piece of an event is held back until the event is whole, so that an error event of ours never lands inside another: up to this
 # size. A larger event passes in pieces; beyond the second size it is not kept for reading either.
@@ -252,17 +252,11 @@ class ResponsesMeter(StreamMeter):
         return _text(data.get("type")).endswith(".delta")
 
     def _is_interesting(self, data: bytes) -> bool:
-        return (
-            b'.done"' in data
-            or b'"response.completed"' in data
-            or b'"error"' in data
-            or b'"response.incomplete"' in data
-            or b'"response.failed"' in data
-        )
+        return _MATTERS.search(data) is not None
 
     def _read(self, event: bytes) -> bool:
         if not _TERMINAL.search(event):
-            if self._samples and _REPEATS.search(event):  # text that has passed before
+            if self._samples:  # the end of something: text that has passed before
                 self._put_aside(event)
             return False
         self._put_aside(event)

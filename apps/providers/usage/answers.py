@@ -16,20 +16,19 @@ class Answer(msgspec.Struct, frozen=True):
     tier: str = ""
 
 
+_ABSENT = msgspec.Raw(b"")
+
+
 class _Head(msgspec.Struct):
     usage: Any = None
     model: Any = None
     service_tier: Any = None
     tool_usage: Any = None
-
-
-class _Searched(msgspec.Struct):
-    output: Any = None
-    tool_usage: Any = None
+    output: msgspec.Raw = _ABSENT
 
 
 _decode = msgspec.json.Decoder(_Head).decode
-_decode_searched = msgspec.json.Decoder(_Searched).decode
+_decode_any = msgspec.json.Decoder().decode
 
 
 def read_answer(body: bytes) -> Answer:
@@ -37,8 +36,9 @@ def read_answer(body: bytes) -> Answer:
     try:
         head = _decode(body)
         searches = None
-        if head.tool_usage is not None or b'"web_search_call"' in body:
-            searches = openai_searches(msgspec.structs.asdict(_decode_searched(body)))
+        if head.output != _ABSENT:  # Responses
+            items = _decode_any(head.output) if b'"web_search_call"' in body else None
+            searches = openai_searches({"tool_usage": head.tool_usage, "output": items})
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Answer()
     tier = tier_name(head.service_tier)

@@ -1,6 +1,7 @@
 """The buckets that a call's usage is counted in, and how a provider's totals and details are made to exclude one another."""
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -51,6 +52,7 @@ OUTPUT_BUCKETS = ("output", "audio_output", "image_output")
 
 # No request comes near it, and no price makes a cost of it that the record cannot hold.
 COUNT_MAX = 1 << 48
+_all_tokens = attrgetter(*INPUT_BUCKETS, *OUTPUT_BUCKETS)
 TIER_MAX = 32
 
 _STANDARD_TIERS = frozenset(
@@ -67,7 +69,7 @@ def told(fields: Mapping[str, Any], *path: str) -> int | None:
     """The count at the end of a path through objects; None if there is none."""
     value: object = fields
     for name in path:
-        if not isinstance(value, Mapping):
+        if not isinstance(value, dict):
             return None
         value = value.get(name)
     return count(value)
@@ -75,6 +77,8 @@ def told(fields: Mapping[str, Any], *path: str) -> int | None:
 
 def tier_name(value: object) -> str:
     """One name for each tier, whoever served it: "" for the standard one, `priority`, `flex`, `batch` … At most 32 characters."""
+    if value is None or value == "default":  # nearly always
+        return ""
     name = clean_text(value, TIER_MAX).strip().lower()[:TIER_MAX]
     if not name or name in _STANDARD_TIERS:
         return ""
@@ -84,7 +88,7 @@ def tier_name(value: object) -> str:
 
 def token_sum(usage: Usage) -> int:
     """All tokens of the call, in and out: what a provider's own total is held against."""
-    return sum(getattr(usage, name) or 0 for name in INPUT_BUCKETS + OUTPUT_BUCKETS)
+    return sum(filter(None, _all_tokens(usage)))
 
 
 def split_input(

@@ -24,7 +24,7 @@ def cohere_usage(raw: Mapping[str, Any]) -> Usage | None:
 
 
 def _object(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _whole(value: object) -> int | None:

@@ -1,6 +1,6 @@
 """Our own figures, for what a provider does not tell. They are marked as estimates wherever they go."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -48,7 +48,7 @@ def written_tokens(body: bytes) -> int:
 
 def written_size(answer: object) -> int:
     """Bytes of text that the model wrote, in an answer's or an event's JSON."""
-    if not isinstance(answer, Mapping):
+    if not isinstance(answer, dict):
         return 0
     size = 0
     left: list[tuple[str, object]] = [(name, answer[name]) for name in _ROOTS if name in answer]
@@ -56,7 +56,7 @@ def written_size(answer: object) -> int:
         name, value = left.pop()
         if isinstance(value, str):
             size += len(value.encode("utf-8", "surrogatepass")) if name in _TEXTS else 0
-        elif isinstance(value, Mapping):
+        elif isinstance(value, dict):
             left += value.items()
         elif isinstance(value, list):
             left += [(name, inner) for inner in value]

@@ -49,8 +49,8 @@ def gemini_searches(answer: Mapping[str, Any]) -> int | None:
     candidates = answer.get("candidates")
     found = None
     for candidate in candidates if isinstance(candidates, list) else []:
-        grounding = candidate.get("groundingMetadata") if isinstance(candidate, Mapping) else None
-        queries = grounding.get("webSearchQueries") if isinstance(grounding, Mapping) else None
+        grounding = candidate.get("groundingMetadata") if isinstance(candidate, dict) else None
+        queries = grounding.get("webSearchQueries") if isinstance(grounding, dict) else None
         if isinstance(queries, list):
             found = (found or 0) + len(queries)
     return found
@@ -62,7 +62,7 @@ def _of_kind(raw: Mapping[str, Any], modality: str, *lists: str) -> int | None:
     for name in lists:
         parts = raw.get(name)
         for part in parts if isinstance(parts, list) else []:
-            if isinstance(part, Mapping) and part.get("modality") == modality:
+            if isinstance(part, dict) and part.get("modality") == modality:
                 tokens = count(part.get("tokenCount"))
                 found = found if tokens is None else (found or 0) + tokens
     return found

@@ -14,59 +14,70 @@ from apps.providers.usage.buckets import COUNT_MAX, Usage, count, split_input, s
 
 _NOTHING: Mapping[str, Any] = {}
 
+# Input, output, and the details of each, which audio's answers call by a name of their own.
+_CHAT_WORDS = (
+    *("prompt_tokens", "completion_tokens"),
+    *("prompt_tokens_details", "prompt_token_details"),
+    *("completion_tokens_details", "completion_token_details"),
+)
+_OTHER_WORDS = (  # of Responses, images and audio
+    *("input_tokens", "output_tokens"),
+    *("input_tokens_details", "input_token_details"),
+    *("output_tokens_details", "output_token_details"),
+)
+
 
 def openai_usage(raw: Mapping[str, Any], *, tier: str = "", searches: int | None = None) -> Usage | None:
     """The buckets of an OpenAI `usage` object (chat, Responses, embeddings, audio); None if it holds no count.
 
     OpenAI's totals include what its details name, so details are subtracted. `tier` and `searches` stand elsewhere in the answer.
     """
-    # The other words are those of Responses, images and audio.
-    words = ("prompt", "completion") if "prompt_tokens" in raw or "completion_tokens" in raw else ("input", "output")
-    total_in, total_out = (count(raw.get(f"{word}_tokens")) for word in words)
-    total = count(raw.get("total_tokens"))
+    words = _CHAT_WORDS if "prompt_tokens" in raw or "completion_tokens" in raw else _OTHER_WORDS
+    total_in, total_out = count(raw.get(words[0])), count(raw.get(words[1]))
     if total_in is None and total_out is None:
         return None
+    claimed = raw.get("total_tokens")
+    total = count(claimed)
     if total is not None:  # what one side does not say follows from the other
         if total_in is None and total_out is not None and total > total_out:
             total_in = total - total_out
         elif total_out is None and total_in is not None and total > total_in:
             total_out = total - total_in
-    of_input, of_output = (_details(raw, word) for word in words)
-    reasoning = _first(told(of_output, "reasoning_tokens"), told(raw, "reasoning_tokens"))
+    of_input, of_output = _details(raw, words[2], words[3]), _details(raw, words[4], words[5])
+    reasoning = count(of_output.get("reasoning_tokens"))
+    if reasoning is None:
+        reasoning = count(raw.get("reasoning_tokens"))
     if reasoning and total_in is not None and total_out is not None and total == total_in + total_out + reasoning:
         total_out += reasoning  # xAI counts it beside the completion, not in it
+    cached = count(of_input.get("cached_tokens"))
+    if cached is None:  # DeepSeek, Moonshot
+        cached = _first(count(raw.get("prompt_cache_hit_tokens")), count(raw.get("cached_tokens")))
     inputs, input_fits = split_input(
         total_in,
-        # DeepSeek, Moonshot
-        cached=_first(
-            told(of_input, "cached_tokens"), told(raw, "prompt_cache_hit_tokens"), told(raw, "cached_tokens")
-        ),
+        cached=cached,
         cached_audio=told(of_input, "cached_tokens_details", "audio_tokens"),
         cached_image=told(of_input, "cached_tokens_details", "image_tokens"),
-        written=told(of_input, "cache_write_tokens"),
+        written=count(of_input.get("cache_write_tokens")),
         written_long=told(of_input, "cache_write_tokens_details", "ttl_12h_tokens"),
-        audio=told(of_input, "audio_tokens"),
-        image=told(of_input, "image_tokens"),
+        audio=count(of_input.get("audio_tokens")),
+        image=count(of_input.get("image_tokens")),
     )
     outputs, output_fits = split_output(
         total_out,
         reasoning=reasoning,
-        audio=told(of_output, "audio_tokens"),
-        image=told(of_output, "image_tokens"),
+        audio=count(of_output.get("audio_tokens")),
+        image=count(of_output.get("image_tokens")),
     )
-    seconds = told(raw, "prompt_audio_seconds")  # Mistral
+    seconds = count(raw.get("prompt_audio_seconds"))  # Mistral
+    if searches is None:  # Perplexity, OpenRouter
+        searches = _first(count(raw.get("num_search_queries")), told(raw, "server_tool_use", "web_search_requests"))
     usage = Usage(
         **inputs,
         **outputs,
         seconds=seconds,
-        searches=_first(
-            searches,
-            told(raw, "num_search_queries"),  # Perplexity
-            told(raw, "server_tool_use", "web_search_requests"),  # OpenRouter
-        ),
+        searches=searches,
         tier=tier,
     )
-    claimed = raw.get("total_tokens")
     found = token_sum(usage)
     # Mistral's total holds tokens of audio that it names nowhere, and charges by the second.
     agrees = claimed is None or claimed == found or (bool(seconds) and total is not None and total > found)
@@ -77,7 +88,7 @@ def images_usage(answer: Mapping[str, Any]) -> Usage | None:
     """Usage of an answer of images: tokens where the model counts them, pictures always."""
     data, raw = answer.get("data"), answer.get("usage")
     images = len(data) if isinstance(data, list) else None
-    usage = openai_usage(raw, tier=tier_name(answer.get("service_tier"))) if isinstance(raw, Mapping) else None
+    usage = openai_usage(raw, tier=tier_name(answer.get("service_tier"))) if isinstance(raw, dict) else None
     if usage is None:
         return None if images is None else Usage(images=images)
     if usage.image_output is None:  # without details, all that came out is picture
@@ -91,7 +102,7 @@ def transcription_usage(answer: Mapping[str, Any]) -> Usage | None:
     Without either, the `duration` that verbose answers tell counts.
     """
     raw = answer.get("usage")
-    if not isinstance(raw, Mapping):
+    if not isinstance(raw, dict):
         raw = _NOTHING
     usage = openai_usage(raw)
     if usage is not None:
@@ -130,22 +141,22 @@ def openai_searches(answer: Mapping[str, Any]) -> int | None:
 
 
 def _is_search(item: object) -> bool:
-    if not isinstance(item, Mapping) or item.get("type") != "web_search_call":
+    if not isinstance(item, dict) or item.get("type") != "web_search_call":
         return False
     action = item.get("action")
-    return not isinstance(action, Mapping) or action.get("type") in (None, "search")
+    return not isinstance(action, dict) or action.get("type") in (None, "search")
 
 
-def _details(raw: Mapping[str, Any], word: str) -> Mapping[str, Any]:
-    for name in (f"{word}_tokens_details", f"{word}_token_details"):  # the second in audio's answers
-        found = raw.get(name)
-        if isinstance(found, Mapping):
-            return found
-    return _NOTHING
+def _details(raw: Mapping[str, Any], name: str, other_name: str) -> Mapping[str, Any]:
+    found = raw.get(name) or raw.get(other_name)
+    return found if isinstance(found, dict) else _NOTHING
 
 
 def _first(*values: int | None) -> int | None:
-    return next((value for value in values if value is not None), None)
+    for value in values:
+        if value is not None:
+            return value
+    return None
 
 
 def _seconds(value: object) -> int | None:
