@@ -1,0 +1,29 @@
+"""What policies say, as operators read it on the command line."""
+
+from typing import Any
+
+from apps.policies.effective import RULE_FIELDS, Rules
+from apps.policies.models import Policy
+from apps.policies.selectors.policies import set_fields
+from apps.providers.models import Credential
+
+_WIDTH = max(len(name) for name in RULE_FIELDS) + 2
+
+
+def rule_lines(values: Policy | Rules) -> list[str]:
+    """A line for each field that is set: its name as the options of set_policy have it, and its value as they take it."""
+    return [f"{field_name(name):<{_WIDTH}}{field_value(name, value)}" for name, value in set_fields(values).items()]
+
+
+def field_name(name: str) -> str:
+    """As set_policy's option, without its dashes: max-output-tokens."""
+    return name.replace("_", "-")
+
+
+def field_value(name: str, value: Any) -> str:
+    """As set_policy takes it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ("; " if name == "allowed_hours" else ", ").join(value)
+    return value.label if isinstance(value, Credential) else str(value)
