@@ -97,7 +97,7 @@ class TestSetting:
     @pytest.mark.parametrize(
         ("facts", "field"),
         [
-            ({"prices": {"input": Decimal("-1")}}, "input"),
+            ({"prices": {"input": Decimal(-1)}}, "input"),
             ({"prices": {"input": Decimal("NaN")}}, "input"),
             ({"prices": {"output": Decimal("Infinity")}}, "output"),
             ({"prices": {"input": Decimal("0.0000001")}}, "input"),

@@ -72,6 +72,7 @@ def price_set(
     _check_prices(prices)
     place = {"provider": provider, "model": model, "tier": tier, "above_input_tokens": above_input_tokens}
     price = Price(organization=organization, effective_from=effective_from, source=source, note=note, **place, **prices)
+    price.clean_fields()
     if (tier or above_input_tokens) and not prices_of(organization).filter(
         provider=provider, model=model, tier=STANDARD, above_input_tokens=0, effective_from__lte=effective_from
     ).exists():

@@ -62,6 +62,8 @@ def read_prices(content: bytes, *, unit: str, effective_from: datetime) -> list[
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UnreadableFile("The file is not UTF-8: save it as CSV in UTF-8, or as JSON.") from None
+    if not text.strip():
+        raise UnreadableFile("The file holds no prices.")
     entries = _json(text) if text.lstrip()[:1] in {"[", "{"} else _csv(text)
     lines = [_line(at, entry, unit, effective_from) for at, entry in entries]
     if not lines:

@@ -10,6 +10,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.text import format_lazy
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
@@ -62,7 +63,7 @@ _PriceFields: Any = type(
     (forms.Form,),
     {
         **{kind: _amount(Price._meta.get_field(kind).verbose_name) for kind in TOKEN_KINDS},
-        **{kind: _amount(_("one %(piece)s") % {"piece": piece}) for kind, piece in PIECES.items()},
+        **{kind: _amount(format_lazy(_("one {piece}"), piece=piece)) for kind, piece in PIECES.items()},
     },
 )
 

@@ -112,7 +112,7 @@ class _Plan:
 class PriceSheet:
     """One model's prices at one time."""
 
-    __slots__ = ("_bounds", "_plans", "ends_at", "ids", "model", "provider", "starts_at")
+    __slots__ = ("_bounds", "_plans", "ends_at", "model", "provider", "rows", "starts_at")
 
     def __init__(
         self, rows: Iterable[Row], *, provider: str = "", model: str = "", starts_at: float = -inf, ends_at: float = inf
@@ -125,8 +125,8 @@ class PriceSheet:
         self.model = model
         self.starts_at = starts_at
         self.ends_at = ends_at
-        by_place = {(row.tier, row.above): row for row in rows}
-        self.ids = tuple(row.id for row in by_place.values())
+        self.rows = tuple(rows)
+        by_place = {(row.tier, row.above): row for row in self.rows}
         tiers = {tier for tier, _ in by_place} | {STANDARD}
         thresholds = sorted({above for _, above in by_place} | {0}, reverse=True)
         self._plans: dict[str, tuple[_Plan, ...]] = {}

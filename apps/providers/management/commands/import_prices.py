@@ -83,7 +83,10 @@ class Command(OperatorCommand):
 
 def _content(file: str) -> bytes:
     if file == "-":
-        return sys.stdin.buffer.read(MAX_BYTES + 1)
+        try:
+            return sys.stdin.read(MAX_BYTES + 1).encode()
+        except UnicodeError:
+            raise CommandError("Standard input is not UTF-8.") from None
     try:
         with Path(file).open("rb") as opened:
             return opened.read(MAX_BYTES + 1)
