@@ -59,6 +59,7 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _link(_("Credentials"), "cloud_lock", "providers_credential"),
                     _link(_("Models"), "neurology", "providers_providermodel"),
+                    _link(_("Prices"), "sell", "providers_price"),
                 ],
             },
             {

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.forms import PasswordChangeForm
     from django.core.paginator import Paginator
     from django.db.models import Model
-    from django.forms import CheckboxSelectMultiple, PasswordInput, Select
+    from django.forms import CheckboxInput, CheckboxSelectMultiple, PasswordInput, Select, Textarea, TextInput
     from django.http import HttpRequest
 
     class ModelAdmin(admin.ModelAdmin[Any]):
@@ -68,11 +68,15 @@ else:
     from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget as CheckboxSelectMultiple
     from unfold.widgets import UnfoldAdminPasswordWidget as PasswordInput
     from unfold.widgets import UnfoldAdminSelectWidget as Select
+    from unfold.widgets import UnfoldAdminTextareaWidget as Textarea
+    from unfold.widgets import UnfoldAdminTextInputWidget as TextInput
+    from unfold.widgets import UnfoldBooleanWidget as CheckboxInput
 
 __all__ = [
     "ActionVariant",
     "AdminOwnPasswordChangeForm",
     "AutocompleteSelectFilter",
+    "CheckboxInput",
     "CheckboxSelectMultiple",
     "ChoicesDropdownFilter",
     "DropdownFilter",
@@ -80,6 +84,8 @@ __all__ = [
     "ModelAdmin",
     "PasswordInput",
     "Select",
+    "TextInput",
+    "Textarea",
     "action",
     "display",
 ]

@@ -26,6 +26,7 @@ from apps.providers.actions import (
 )
 from apps.providers.forms import CredentialAddForm, CredentialChangeForm, SecretForm
 from apps.providers.models import Credential, Provider, ProviderModel
+from apps.providers.prices.admin import model_prices
 from apps.providers.probe import models_url
 
 ON_OFF = {"on": "success", "off": "danger"}
@@ -237,7 +238,8 @@ class ProviderModelAdmin(ConsoleAdmin):
     list_select_related = ("organization", "credential")
     search_fields = ("name", "upstream_name")
     autocomplete_fields = ("organization", "credential")
-    fields = ("name", "provider", "kind", "organization", "credential", "upstream_name", "enabled")
+    fields = ("name", "provider", "kind", "organization", "credential", "upstream_name", "priced_as", "enabled")
+    change_form_outer_after_template = "console/model_prices.html"
     actions = ("enable_selected", "disable_selected")
     actions_detail = ("remove",)
 
@@ -263,6 +265,14 @@ class ProviderModelAdmin(ConsoleAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """A model stays with its provider and organization."""
         return ("provider", "organization") if obj is not None else ()
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """With what the model costs, and cost, below the form."""
+        row = self.get_object(request, object_id)
+        prices = {} if row is None else model_prices(row)
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **prices})
 
     def perform_add(self, request: HttpRequest, values: Mapping[str, Any]) -> ProviderModel:
         """List a model."""

@@ -19,6 +19,7 @@ from apps.core.ids import request_id, uuid7
 from apps.orgs.actions import sign_in_link_issue
 from apps.orgs.models import Membership, Organization, User
 from apps.providers.models import Credential, ProviderModel
+from apps.providers.prices.models import Price
 from apps.services.actions import token_issue
 from apps.services.models import Service, Token
 from tests.control.conftest import PASSWORD, SECRET
@@ -73,6 +74,7 @@ def every_page(owner: User, service: Service, token: Token, credential: Credenti
         Token: token,
         Credential: credential,
         ProviderModel: ProviderModel.objects.get(name="sandbox-chat"),
+        Price: Price.objects.filter(model="sandbox-chat").get(),
         RequestRecord: record,
         AdminEvent: AdminEvent.objects.filter(target_id=token.pk).get(),
     }
@@ -85,6 +87,7 @@ def every_page(owner: User, service: Service, token: Token, credential: Credenti
         if model not in {RequestRecord, AdminEvent}:
             pages.append(page(f"{name}_add"))
         pages += [page(f"{name}_{button}", row.pk) for button in model_admin.actions_detail if (name, button) != ISSUE]
+        pages += [page(f"{name}_{button}") for button in model_admin.actions_list]
     return pages
 
 

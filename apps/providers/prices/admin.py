@@ -290,7 +290,7 @@ class PriceAdmin(ConsoleAdmin):
             title=_("Import prices"),
             row=None,
             form=form,
-            counts=[(verdict, found.count(verdict)) for verdict in ("added", "changed", "same", "unusual", "refused")],  # type: ignore[arg-type]  # the names of the verdicts
+            counts=[(verdict, found.count(verdict)) for verdict in ("added", "changed", "same", "unusual", "refused")],
             rows=[_reviewed(row) for row in rows[:_REVIEW_SHOWN]],
             more=max(len(rows) - _REVIEW_SHOWN, 0),
             refused=refused or _refusal(found),

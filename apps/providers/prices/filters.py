@@ -16,7 +16,7 @@ _MOST_SHOWN = 200
 _PLACE = ("organization_id", "provider", "model", "tier", "above_input_tokens")
 
 
-def in_force_now() -> "QuerySet[Price, dict[str, Any]]":
+def in_force_now() -> "QuerySet[Price, Any]":
     """The ids of the rows that apply now, of all owners: for `pk__in`."""
     rows = Price.objects.filter(withdrawn_at=None, effective_from__lte=now())
     return rows.order_by(*_PLACE, "-effective_from").distinct(*_PLACE).values("pk")

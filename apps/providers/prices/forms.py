@@ -21,7 +21,7 @@ from apps.providers.prices.documents import MAX_BYTES, UNITS, when
 from apps.providers.prices.kinds import KINDS, TOKEN_KINDS
 from apps.providers.prices.models import Price
 from apps.providers.prices.money import checked_price, number, per_million
-from apps.providers.prices.shown import PIECES
+from apps.providers.prices.shown import PIECES, kind_label
 
 UNIT_CHOICES = [
     ("per_million", _("1,000,000 tokens")),
@@ -62,7 +62,7 @@ _PriceFields: Any = type(
     "_PriceFields",
     (forms.Form,),
     {
-        **{kind: _amount(Price._meta.get_field(kind).verbose_name) for kind in TOKEN_KINDS},
+        **{kind: _amount(kind_label(kind)) for kind in TOKEN_KINDS},
         **{kind: _amount(format_lazy(_("one {piece}"), piece=piece)) for kind, piece in PIECES.items()},
     },
 )

@@ -35,6 +35,12 @@ class PriceLine:
     per_one: str
 
 
+def kind_label(kind: str) -> Any:
+    """What a kind is called."""
+    field: Any = Price._meta.get_field(kind)
+    return field.verbose_name
+
+
 def per_million(price: Decimal) -> str:
     """$2.50: at least two decimals."""
     return f"${_two(price)}"
@@ -56,7 +62,7 @@ def price_lines(price: Price) -> list[PriceLine]:
     for kind in KINDS:
         value = getattr(price, kind)
         if value is not None:
-            label = PIECES[kind] if kind in PIECES else Price._meta.get_field(kind).verbose_name
+            label = PIECES[kind] if kind in PIECES else kind_label(kind)
             one = per_one(value) if kind in PIECES else ""
             lines.append(PriceLine(label, per_million(value), per_thousand(value), one))
     return lines
@@ -70,7 +76,7 @@ def other_prices(price: Price) -> str:
         if value is None or kind in MAIN_KINDS:
             continue
         if kind in TOKEN_KINDS:
-            parts.append(f"{Price._meta.get_field(kind).verbose_name} {per_million(value)}")
+            parts.append(f"{kind_label(kind)} {per_million(value)}")
         else:
             parts.append(f"{PIECES[kind]} {per_one(value)}")
     return ", ".join(parts)
