@@ -23,6 +23,11 @@ def parse_usd(word: str, field: str) -> Decimal:
 
 def usd_text(amount: Decimal) -> str:
     """An amount in full: at least two decimals, and every one that it has."""
-    text = f"{amount:f}"
+    text = f"{amount or Decimal(0):f}"  # never -0
     whole, _point, decimals = text.partition(".")
     return f"{whole}.{decimals.rstrip('0'):0<2}"
+
+
+def nano_text(nano: int) -> str:
+    """The same of the store's nano-USD."""
+    return usd_text(Decimal(nano).scaleb(-9))
