@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.audit import schedule as audit_schedule
 from apps.core import schedule as core_schedule
 from apps.core.databases import celery_url, django_database
-from apps.core.env import boolean, env, log_level, networks, path, seconds, size, text, whole, words
+from apps.core.env import boolean, env, header, log_level, networks, path, seconds, size, text, whole, words
 from apps.core.mail import mail_server
 from apps.core.sealing import Keyring
 from apps.policies import schedule as policies_schedule
@@ -147,6 +147,10 @@ DRAIN_TIMEOUT = env("DRAIN_TIMEOUT", seconds, "30")  # how long running answers 
 DIRECTORY_STALE_LIMIT = env(
     "DIRECTORY_STALE_LIMIT", seconds, "900"
 )  # how long known tokens work while PostgreSQL is away
+HOLD_LEASE = env(
+    "HOLD_LEASE", seconds, "30"
+)  # after which limits and budgets take back what a dead process's calls hold
+END_USER_HEADER = env("END_USER_HEADER", header, "")  # a request header that names the end user
 SPOOL_DIR = env("SPOOL_DIR", path, str(DATA_DIR / "spool"))
 SPOOL_MAX_BYTES = env("SPOOL_MAX_BYTES", size, "1G")
 METRICS_TOKEN = env("METRICS_TOKEN", text, "")  # unset: /metrics answers anybody who reaches it

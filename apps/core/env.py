@@ -65,6 +65,12 @@ def size(raw: str) -> int:
     return value or _refuse()
 
 
+def header(raw: str) -> str:
+    """the name of a request header, such as X-End-User."""
+    name = raw.strip().lower()
+    return name if not name or (name.isascii() and name.replace("-", "").replace("_", "").isalnum()) else _refuse()
+
+
 def words(raw: str) -> list[str]:
     """a list separated by commas."""
     return [word for part in raw.split(",") if (word := part.strip())]

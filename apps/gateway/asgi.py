@@ -12,9 +12,14 @@ from apps.audit.spool import Spool
 from apps.core.logs import get_logger
 from apps.gateway import metrics
 from apps.gateway.config import GatewayConfig
+from apps.gateway.counters.counters import Counters
+from apps.gateway.counters.heart import Heart
 from apps.gateway.directory.directory import Directory
 from apps.gateway.exchange import Exchange, Message, Receive, Send
-from apps.gateway.pipeline import handle
+from apps.gateway.governance.admission import Admission
+from apps.gateway.governance.builder import Builder
+from apps.gateway.pipeline import Means, handle
+from apps.gateway.store.store import Store
 from apps.gateway.surfaces import is_data_plane
 from apps.gateway.upstream.dialing import Dialer
 from apps.gateway.upstream.pool import UpstreamPool
@@ -23,6 +28,7 @@ from apps.providers.egress import Egress
 log = get_logger(__name__)
 
 OPERATIONS = frozenset({"/healthz", "/readyz", "/metrics"})
+_STORE_START = 2.0  # seconds to wait for the store, so that the first callers are not refused
 _FLUSH_ON_EXIT = 5.0  # seconds; what remains is adopted by the next process
 _MEASURE_EVERY = 1.0  # seconds
 
@@ -34,6 +40,14 @@ class Gateway:
         self._config = config
         self._directory = Directory(config)
         self._pool = UpstreamPool(Dialer(Egress(config.egress_allow)))
+        self._connect = database(config.database_url)
+        self._store = Store(config.redis_url)
+        self._counters = Counters(self._store, config.hold_lease)
+        self._builder = Builder(self._store, self._connect)
+        self._admission = Admission(self._counters, self._builder)
+        self._means = Means(self._directory, self._admission, self._pool)
+        self._heart: Heart | None = None
+        self._beating: asyncio.Task[None] | None = None
         self._spool: Spool | None = None
         self._flusher: Flusher | None = None
         self._flushing: asyncio.Task[None] | None = None
@@ -45,10 +59,12 @@ class Gateway:
         """Open what the data plane needs. Does not insist on the database: /readyz says when it is there."""
         config = self._config
         self._spool = Spool(config.spool_dir, max_bytes=config.spool_max_bytes)
-        self._flusher = Flusher(self._spool, database(config.database_url))
+        self._flusher = Flusher(self._spool, self._connect)
         self._flushing = asyncio.create_task(self._flusher.run(), name="record-flusher")
         await self._pool.start()
-        await self._directory.start()
+        self._heart = Heart(self._counters, self._admission.forget_unasked, self._flusher, self._connect)
+        await asyncio.gather(self._directory.start(), self._store.start(_STORE_START))
+        self._beating = asyncio.create_task(self._heart.run(), name="heart")
         self._measuring = asyncio.create_task(self._keep_measuring(), name="gauges")
         _spare_the_collector()
         log.info("gateway_started", spool=str(config.spool_dir))
@@ -60,10 +76,14 @@ class Gateway:
             left = await self._flusher.drain(_FLUSH_ON_EXIT)
             if left:
                 log.warning("records_left_in_spool", records=left)
-        for task in (self._flushing, self._measuring):
+        await self._builder.stop()
+        if self._heart is not None:
+            await self._heart.stop()
+        for task in (self._flushing, self._measuring, self._beating):
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+        await self._store.stop()
         await self._directory.stop()
         await self._pool.stop()
         if self._spool is not None:
@@ -81,7 +101,7 @@ class Gateway:
         self._in_flight += 1
         try:
             exchange = Exchange(scope, receive, send, self._config, spool)
-            await handle(exchange, self._directory, self._pool, records_are_possible=self._can_record())
+            await handle(exchange, self._means, records_are_possible=self._can_record())
         finally:
             self._in_flight -= 1
 
@@ -130,6 +150,10 @@ class Gateway:
                 "PostgreSQL cannot be reached (DATABASE_URL); "
                 + ("known tokens still work" if self._directory.is_usable else "no token can be checked")
             )
+        if not self._store.is_connected:
+            problems.append(
+                "the store of limits and budgets cannot be reached (REDIS_URL); calls that have any are refused"
+            )
         if self._spool is not None and self._spool.failing:
             self._spool.probe()
         if not self._can_record():
@@ -156,6 +180,8 @@ class Gateway:
         """Bring the gauges up to date."""
         metrics.in_flight.set(self._in_flight)
         metrics.directory_connected.set(int(self._directory.is_connected))
+        metrics.store_connected.set(int(self._store.is_connected))
+        metrics.settlements_waiting.set(self._counters.unsettled)
         metrics.directory_tokens.set(self._directory.size)
         if self._spool is not None and self._flusher is not None:
             metrics.spool_records.set(self._spool.pending_records)

@@ -26,6 +26,7 @@ class GatewayConfig:
     """The data plane's settings. Sizes in bytes, times in seconds."""
 
     database_url: str
+    redis_url: str
     keyring: Keyring
     timeouts: Timeouts
     max_body_bytes: int
@@ -37,12 +38,15 @@ class GatewayConfig:
     spool_dir: Path
     spool_max_bytes: int
     metrics_token: str
+    hold_lease: float
+    end_user_header: bytes  # in lower case; empty: none
 
     @classmethod
     def from_settings(cls) -> Self:
         """As configured through the environment."""
         return cls(
             database_url=libpq_url(settings.DATABASE_URL),
+            redis_url=settings.REDIS_URL,
             keyring=settings.SEALING_KEYS,
             timeouts=Timeouts(
                 settings.UPSTREAM_CONNECT_TIMEOUT,
@@ -59,4 +63,6 @@ class GatewayConfig:
             spool_dir=settings.SPOOL_DIR,
             spool_max_bytes=settings.SPOOL_MAX_BYTES,
             metrics_token=settings.METRICS_TOKEN,
+            hold_lease=settings.HOLD_LEASE,
+            end_user_header=settings.END_USER_HEADER.encode(),
         )

@@ -1,12 +1,11 @@
-"""Calling upstream for an admitted call, relaying what it says, and settling: whoever ends it, it ends once.
+"""Calling upstream for an admitted call, and relaying what it says: whoever ends it, it ends once, with its record.
 
-From `dispatch` on, this module owns the hold and the record. Buffered answers of a usual size are read whole, so that a failure
+Buffered answers of a usual size are read whole, so that a failure
 still gets a status of its own; streams and larger answers are relayed as they come, with an error event (or a broken connection)
 for a failure after their first byte.
 """
 
 import asyncio
-import re
 import zlib
 from collections.abc import Callable, Mapping
 
@@ -25,8 +24,9 @@ from apps.core.errors import (
 )
 from apps.gateway.directory.views import Route
 from apps.gateway.exchange import Attempt, Exchange, Headers
+from apps.gateway.governance.call import Call
+from apps.gateway.governance.estimates import estimated_input
 from apps.gateway.server import Client
-from apps.gateway.stages import Call, Hold
 from apps.gateway.streams import StreamMeter
 from apps.gateway.upstream.connection import Response
 from apps.gateway.upstream.pool import UpstreamPool
@@ -59,13 +59,15 @@ _READ_FOR_USAGE = 32 * 1024 * 1024
 # How long after the terminal event we wait for the connection to end properly, so that it can be used again.
 _AFTER_END = 0.25
 _UNPACK_MAX = 256 * 1024
+# Whose chat models take only the newer name of the output cap; others may know only the older one.
+_NEWER_CAP = frozenset({"openai", "azure_openai"})
 _ZLIB = frozenset({b"gzip", b"x-gzip", b"deflate"})
 
 
-async def dispatch(exchange: Exchange, call: Call, hold: Hold, pool: UpstreamPool) -> None:
-    """Answer the call from its first route. Raises GatewayError while nothing has been sent; records and settles always."""
+async def dispatch(exchange: Exchange, call: Call, pool: UpstreamPool) -> None:
+    """Answer the call from its first route. Raises GatewayError while nothing has been sent."""
     watch = Watch(exchange.scope, exchange.receive)
-    attempt = Attempt(call.model.routes[0])
+    attempt = Attempt(call.routes[0])
     exchange.attempts.append(attempt)
     response: Response | None = None
     try:
@@ -84,7 +86,6 @@ async def dispatch(exchange: Exchange, call: Call, hold: Hold, pool: UpstreamPoo
         if response is not None:
             # An answer that was read to its end has given its connection back already.
             response.close()
-        hold.settle(exchange.usage)
 
 
 def _end_badly(exchange: Exchange, call: Call, attempt: Attempt, error: GatewayError) -> None:
@@ -111,10 +112,15 @@ async def _send(exchange: Exchange, call: Call, attempt: Attempt, pool: Upstream
 
 
 def upstream_body(call: Call, route: Route, *, stream: bool) -> bytes:
-    """The client's bytes, but for the model's name where the route has another and the usage that we ask for on streams."""
+    """The client's bytes, but for the model's name where the route has another, the output cap of a policy, and the usage that
+    we ask for on streams."""
     body, head = call.body, call.head
     if head.model != route.upstream_model:
         body = openai.rewrite(body, {"model": orjson.dumps(route.upstream_model)})
+    if call.output_cap is not None:
+        provider = route.credential.provider
+        default = "max_completion_tokens" if provider in _NEWER_CAP else "max_tokens"
+        body = openai.capping_output(body, head, call.target.endpoint.name, call.output_cap, default=default)
     if stream and call.target.endpoint.usage_on_request and not openai.asks_for_usage(head):
         body = openai.asking_for_usage(body, head)
     return body
@@ -416,16 +422,3 @@ async def _send_chunk(exchange: Exchange, chunk: bytes, watch: Watch) -> None:
     watch.waiting_for_client()
     await exchange.send({"type": "http.response.body", "body": chunk, "more_body": True})
     watch.heard()
-
-
-# --- Estimates ---
-
-_DATA_URL = re.compile(rb"data:[\w/+.-]*;base64,[A-Za-z0-9+/=]*")
-_DATA_URL_TOKENS = 1_000  # an inlined image or file, whatever its bytes
-
-
-def estimated_input(body: bytes) -> int:
-    """Input tokens of a request whose provider never said: four bytes a token, and a round figure for each inlined file."""
-    text = _DATA_URL.sub(b"", body)
-    files = len(_DATA_URL.findall(body)) if len(text) != len(body) else 0
-    return (len(text) + 3) // 4 + files * _DATA_URL_TOKENS

@@ -16,9 +16,13 @@ from apps.core.logs import get_logger
 from apps.gateway import metrics
 from apps.gateway.config import GatewayConfig
 from apps.gateway.directory.views import Route, TokenView
+from apps.gateway.governance.hold import NO_HOLD, Hold
 from apps.gateway.server import CLIENT, Client
 from apps.gateway.surfaces import UNKNOWN, Endpoint
-from apps.providers.usage import Usage
+from apps.providers.prices.money import usd
+from apps.providers.prices.sheet import Cost
+from apps.providers.usage import Usage, to_columns
+from apps.providers.usage.columns import MISMATCH_FLAG
 
 log = get_logger(__name__)
 
@@ -28,6 +32,7 @@ Send = Callable[[Any], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 _NOTHING_USED = Usage()
+_NO_COST = Cost(None, ())
 _ID_MASK = ~((0xF000 << 64) | (0xC000 << 48)) & ((1 << 128) - 1)
 _ID_VERSION = (0x7000 << 64) | (0x8000 << 48)
 
@@ -56,6 +61,7 @@ class Exchange:
     """The facts of one request, gathered as they become known. `record` writes them, once, whatever ended it."""
 
     __slots__ = (
+        "_address",
         "_id",
         "_recorded",
         "_spool",
@@ -65,11 +71,14 @@ class Exchange:
         "bytes_out",
         "client",
         "config",
+        "decision",
         "end_user",
         "endpoint",
         "events",
         "first_byte_at",
+        "flags",
         "headers",
+        "hold",
         "id_headers",
         "is_inside_event",
         "model_asked",
@@ -81,6 +90,7 @@ class Exchange:
         "shown_id",
         "started",
         "stream",
+        "tags",
         "token",
         "usage",
     )
@@ -111,7 +121,27 @@ class Exchange:
         self.sent_head = False
         self.events = 0  # of a stream that broke off, so that its error event is numbered
         self.is_inside_event = False  # it broke off in the middle of an event
+        self.tags: tuple[str, ...] = ()
+        self.flags: list[str] = []  # what an operator should know of this call
+        self.decision: dict[str, object] | None = None  # what limits and budgets said (apps.policies.decision)
+        self.hold: Hold = NO_HOLD  # settled when the record is written
+        self._address: str | None = None
         self._recorded = False
+
+    @property
+    def id(self) -> str:
+        """The request's id, 32 hexadecimal digits."""
+        return self._id
+
+    @property
+    def address(self) -> str | None:
+        """The client's address, through trusted proxies; None where there is none."""
+        if self._address is None:
+            client = self.scope.get("client")
+            self._address = client_address(
+                client[0] if client else None, self.header(b"x-forwarded-for"), self.config.trusted_proxies
+            )
+        return self._address
 
     def header(self, name: bytes) -> str:
         """A request header as text; empty if absent."""
@@ -134,7 +164,7 @@ class Exchange:
             self.first_byte_at = time.perf_counter_ns()
 
     def record(self, status: int, error: GatewayError | None = None, upstream_code: str = "") -> None:
-        """Write the record, before the last byte of the answer leaves. Only the first call counts.
+        """Write the record and settle what the call holds, before the last byte of the answer leaves. Only the first call counts.
 
         `error`: ours. `upstream_code`: what the provider called its own. Never raises: an answer is not worth less for it.
         """
@@ -159,13 +189,40 @@ class Exchange:
             first_byte=None if first is None else first / 1e9,
             gateway=gateway / 1e9,
         )
-        payload = orjson.dumps(self._facts(status, code, total, upstream, gateway, first))
+        cost = self._cost()
+        facts = self._facts(status, code, total, upstream, gateway, first)
+        facts["cost_usd"], facts["price_ids"] = (
+            (usd(cost.pico), cost.price_ids) if cost.pico is not None else (None, ())
+        )
+        spent = -(-(cost.pico or 0) // 1000)
+        if spent > self.hold.amount and self.decision is not None and self.hold.amount:
+            self.flags.append("over_hold")
+        payload = orjson.dumps(facts)
         try:
             self._spool.append(payload)
         except (SpoolFull, ValueError) as exc:
             metrics.records_lost.inc()
             # The log is the last place it can be kept in; it holds no secret.
             log.error("record_lost", request_id=self.shown_id.decode(), why=str(exc), record=payload.decode())
+        # After the record: what a budget counts as spent is in the ledger, or on its way there.
+        self.hold.settle(self.usage, spent)
+
+    def _cost(self) -> Cost:
+        """What the call cost; no amount where nothing was used, or where the prices are not known, which is flagged."""
+        usage = self.usage
+        if usage is _NOTHING_USED or not self.attempts:
+            return _NO_COST
+        if usage.mismatch:
+            self.flags.append(MISMATCH_FLAG)
+        sheet = self.attempts[-1].route.sheet(self.arrived_at)
+        if sheet is None:
+            return _NO_COST  # admission has said what becomes of such calls
+        cost = sheet.cost(usage)
+        if cost.pico is None and "unpriced" not in self.flags:
+            self.flags.append("unpriced")
+        if cost.unknown_tier:
+            self.flags.append("unknown_tier")
+        return cost
 
     def _facts(
         self, status: int, code: str, total: int, upstream: int, gateway: int, first: int | None
@@ -173,7 +230,6 @@ class Exchange:
         token, usage, scope = self.token, self.usage, self.scope
         last = self.attempts[-1] if self.attempts else None
         credential = last.route.credential if last is not None else None
-        client = scope.get("client")
         return {
             "id": self._id,
             "created_at": datetime.fromtimestamp(self.arrived_at, UTC),
@@ -192,26 +248,19 @@ class Exchange:
             "stream": self.stream,
             "status": status,
             "error_code": clean_text(code, 64),
-            "input_tokens": usage.input,
-            "cache_read_tokens": usage.cache_read,
-            "cache_write_5m_tokens": usage.cache_write_5m,
-            "cache_write_1h_tokens": usage.cache_write_1h,
-            "output_tokens": usage.output,
-            "reasoning_tokens": usage.reasoning,
-            "audio_input_tokens": usage.audio_input,
-            "audio_output_tokens": usage.audio_output,
-            "usage_estimated": usage.estimated,
+            **to_columns(usage),
             "first_byte_us": None if first is None else first // 1000,
             "total_us": total // 1000,
             "upstream_us": upstream // 1000,
             "gateway_us": gateway // 1000,
             "bytes_in": self.body_size,
             "bytes_out": self.bytes_out,
-            "client_address": client_address(
-                client[0] if client else None, self.header(b"x-forwarded-for"), self.config.trusted_proxies
-            ),
+            "client_address": self.address,
             "user_agent": clean_text(self.header(b"user-agent"), 300),
-            "end_user": clean_text(self.end_user, 255),
+            "end_user": self.end_user,
+            "tags": self.tags,
+            "flags": self.flags,
+            "decision": self.decision,
             "client_request_id": clean_text(self.header(b"x-client-request-id"), 200),
             "upstream_request_id": last.request_id if last is not None else "",
             "attempts": [

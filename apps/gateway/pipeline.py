@@ -1,6 +1,7 @@
 """A request is a sequence of questions: this file is that sequence, and the one place where a refusal becomes an answer."""
 
 import asyncio
+from dataclasses import dataclass
 
 from apps.core import endpoints
 from apps.core.errors import ClientClosed, GatewayError, ModelNotFound, RecordUnavailable, ShuttingDown
@@ -10,6 +11,8 @@ from apps.gateway.directory.directory import Directory
 from apps.gateway.directory.views import Models, TokenView
 from apps.gateway.dispatch import dispatch
 from apps.gateway.exchange import Exchange, Headers
+from apps.gateway.governance.admission import Admission
+from apps.gateway.governance.call import Call
 from apps.gateway.surfaces import Target, find_target
 from apps.gateway.upstream.pool import UpstreamPool
 from apps.providers.dialects import openai
@@ -19,10 +22,19 @@ log = get_logger(__name__)
 _JSON = (b"content-type", b"application/json")
 
 
-async def handle(exchange: Exchange, directory: Directory, pool: UpstreamPool, *, records_are_possible: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What this process answers requests with."""
+
+    directory: Directory
+    admission: Admission
+    pool: UpstreamPool
+
+
+async def handle(exchange: Exchange, means: Means, *, records_are_possible: bool) -> None:
     """Answer one request, whatever happens; its record is written before the answer's last byte leaves."""
     try:
-        await answer(exchange, directory, pool, records_are_possible=records_are_possible)
+        await answer(exchange, means, records_are_possible=records_are_possible)
     except GatewayError as error:
         await refuse(exchange, error)
     except asyncio.CancelledError:
@@ -35,37 +47,41 @@ async def handle(exchange: Exchange, directory: Directory, pool: UpstreamPool, *
         await refuse(exchange, unforeseen)
 
 
-async def answer(exchange: Exchange, directory: Directory, pool: UpstreamPool, *, records_are_possible: bool) -> None:
-    """The questions, in order: cheap refusals first, money last. From `admit` on, `dispatch` owns the hold."""
+async def answer(exchange: Exchange, means: Means, *, records_are_possible: bool) -> None:
+    """The questions, in order: cheap refusals first, money last. What admission holds is settled with the record."""
+    directory = means.directory
     target = find_target(exchange.scope["method"], exchange.scope["raw_path"].decode("latin-1"))  # 404, 405
     exchange.endpoint = target.endpoint
     token = await stages.authenticate(exchange, directory)  # 401, 503
     if not records_are_possible:
         raise RecordUnavailable
+    stages.authorize(exchange, token, target.endpoint.name)  # 403
     if target.endpoint.name == endpoints.MODELS:
         await list_models(exchange, target, token, await stages.models_of(token, directory))
         return
     body = await stages.read_body(exchange)  # 408, 413
     head = stages.parse(exchange, target, body)  # 400
     model = stages.resolve(exchange.model_asked, await stages.models_of(token, directory))  # 404, 502
-    stages.authorize(token, target.endpoint.name)  # 403
-    call = stages.Call(token, target, head, body, model)
+    governor = token.governor
+    governor.check_model(model.name)  # 403
+    choice = governor.choose(model)  # 403
+    call = Call(token, target, head, body, model, choice.routes, choice.skipped)
     stages.find_cached(call)
-    hold = stages.admit(call)  # 429, 402
-    await dispatch(exchange, call, hold, pool)  # 502, 504
+    exchange.hold = await means.admission.admit(exchange, call)  # 400, 402, 403, 429, 503
+    await dispatch(exchange, call, means.pool)  # 502, 504
 
 
 async def list_models(exchange: Exchange, target: Target, token: TokenView, models: Models) -> None:
     """GET /v1/models and /v1/models/{id}: what this token may really call."""
-    stages.authorize(token, target.endpoint.name)
-    callable_models = [model for model in models.values() if model.routes]
+    governor = token.governor
+    callable_models = [model for model in models.values() if model.routes and governor.may_call(model)]
     if target.model is None:
         callable_models.sort(key=lambda model: model.name)
         body = openai.model_list(openai.model_object(m.name, m.created, m.owned_by) for m in callable_models)
     else:
         exchange.model_asked = target.model
         found = models.get(target.model)
-        if found is None or not found.routes:
+        if found is None or not found.routes or not governor.may_call(found):
             raise ModelNotFound(f"The model '{target.model}' does not exist here.", param="model")
         body = openai.model_body(found.name, found.created, found.owned_by)
     exchange.count_out(len(body))
@@ -87,7 +103,7 @@ async def refuse(exchange: Exchange, error: GatewayError) -> None:
             await exchange.send({"type": "http.response.body", "body": event, "more_body": False})
         # A buffered answer that breaks off is left without its end, which the server turns into a closed connection.
         return
-    body = endpoint.error_body(error)
+    body = endpoint.error_body(error, exchange.shown_id.decode())
     headers: Headers = [*exchange.id_headers, _JSON, (b"content-length", str(len(body)).encode()), *error.headers]
     if error.retryable is not None:
         headers.append((b"x-should-retry", b"true" if error.retryable else b"false"))

@@ -141,8 +141,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         transport = self.transport
         if transport.is_closing():
             return
-        body = openai.error_body(HeadersTooLarge())
         shown_id = request_id(uuid7())
+        body = openai.error_body(HeadersTooLarge(), shown_id)
         # Whose request it is stands in what we do not read, so the log is all that knows of it.
         log.warning("head_refused", request_id=shown_id, client=self.client and self.client[0])
         transport.write(

@@ -1,13 +1,13 @@
 """The questions a request is asked, in order; each returns what later ones need, or raises a GatewayError.
 
-Policies, limits, budgets and the cache have their places here and let everything pass so far.
+Limits and budgets, which take something, are asked in apps.gateway.governance.admission.
 """
 
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from apps.audit.record import MAX_LENGTHS, clean_text
 from apps.core import endpoints
 from apps.core.errors import (
     BodyTooLarge,
@@ -31,41 +31,17 @@ from apps.core.errors import (
 from apps.gateway.directory.directory import Directory
 from apps.gateway.directory.views import Models, ModelView, TokenView
 from apps.gateway.exchange import Exchange
+from apps.gateway.governance.call import Call
 from apps.gateway.json_depth import is_deeper_than
 from apps.gateway.surfaces import Target
 from apps.providers.dialects import openai
 from apps.providers.names import model_name_is_valid
-from apps.providers.usage import Usage
 from apps.services.tokens import token_digest, token_is_well_formed
 
 # A client that sends nothing more of its body for this long has gone or means no good.
 _BODY_SILENCE = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One client request, known to be authentic and well formed; it never changes."""
-
-    token: TokenView
-    target: Target
-    head: openai.RequestHead
-    body: bytes
-    model: ModelView
-
-
-class Hold:
-    """What admission has taken for a call: given back or spent by `settle`, once, whatever ends the call."""
-
-    __slots__ = ("_settled",)
-
-    def __init__(self) -> None:
-        self._settled = False
-
-    def settle(self, usage: Usage) -> None:
-        """Replace what was held by what was used. Later calls change nothing."""
-        if not self._settled:
-            self._settled = True
-            del usage  # no limit or budget holds anything yet
+_TAGS = b"x-tollgate-tags"
+_TAGS_MAX = 16
 
 
 # --- Who asks: 401, 503 ---
@@ -161,7 +137,10 @@ def parse(exchange: Exchange, target: Target, body: bytes) -> openai.RequestHead
     if is_deeper_than(body, depth):
         raise InvalidJson(f"The request body is nested more than {depth} levels deep (MAX_JSON_DEPTH).")
     exchange.stream = bool(head.stream) and target.endpoint.name != endpoints.EMBEDDINGS
-    exchange.end_user = head.user or head.safety_identifier or ""
+    named = exchange.config.end_user_header
+    end_user = (exchange.header(named) if named else "") or head.user or head.safety_identifier or ""
+    exchange.end_user = clean_text(end_user, MAX_LENGTHS["end_user"])
+    exchange.tags = _tags(exchange, head)
     model = target.model or head.model
     if not model:
         raise MissingParameter("Missing required parameter: 'model'.", param="model")
@@ -169,6 +148,20 @@ def parse(exchange: Exchange, target: Target, body: bytes) -> openai.RequestHead
     if not model_name_is_valid(model):
         raise InvalidValue("Invalid value for 'model': use a name such as gpt-4o-mini.", param="model")
     return head
+
+
+def _tags(exchange: Exchange, head: openai.RequestHead) -> tuple[str, ...]:
+    """The request's tags: of its `metadata`, and of x-tollgate-tags (a=b,c=d), which wins; sorted, and not more than so many."""
+    sent = exchange.headers.get(_TAGS)
+    found = openai.tags_of(head)
+    if sent is None and not found:
+        return ()
+    by_key = {tag.partition("=")[0]: tag for tag in found}
+    for part in (sent or b"").decode("latin-1").split(","):
+        key, _, value = part.partition("=")
+        if tag := openai.tag_text(key, value):
+            by_key[tag.partition("=")[0]] = tag
+    return tuple(sorted(by_key.values())[:_TAGS_MAX])
 
 
 # --- Who could answer: 404, 502 ---
@@ -198,23 +191,18 @@ def resolve(name: str, models: Models) -> ModelView:
 # --- May this caller: 403 ---
 
 
-def authorize(token: TokenView, endpoint: str) -> None:
-    """The token's scopes must hold the endpoint. Policies join here."""
+def authorize(exchange: Exchange, token: TokenView, endpoint: str) -> None:
+    """The token's scopes must hold the endpoint, and its policies allow it, from there and now. Raises PolicyRefusal."""
+    token.governor.check_caller(exchange.address, endpoint)
     if token.scopes and endpoint not in token.scopes:
         raise EndpointNotAllowed(
             f"This token may not call '{endpoint}'; it may call: {', '.join(sorted(token.scopes))}."
         )
 
 
-# --- Do we know the answer; may it be spent: 429, 402 ---
+# --- Do we know the answer ---
 
 
 def find_cached(call: Call) -> None:
     """An answer that may be given again. There is no cache yet."""
     del call
-
-
-def admit(call: Call) -> Hold:
-    """Take what the call may need of limits and budgets, all or nothing. Nothing is limited yet."""
-    del call
-    return Hold()

@@ -21,7 +21,7 @@ class Endpoint:
     needs: openai.Needs = "messages"
     meter: Callable[..., StreamMeter] = ChatMeter
     error_event: Callable[[GatewayError, int], bytes] = openai.chat_error_event
-    error_body: Callable[[GatewayError], bytes] = openai.error_body
+    error_body: Callable[[GatewayError, str], bytes] = openai.error_body
     dialect: str = "openai"
     usage_on_request: bool = False  # a stream tells its usage only if `stream_options.include_usage` asks for it
 

@@ -49,7 +49,8 @@ def check_envelope(response: httpx.Response) -> dict[str, Any]:
     assert response.headers["content-type"] == "application/json"
     body: dict[str, Any] = response.json()
     assert body.keys() == {"error"}
-    assert body["error"].keys() == {"message", "type", "param", "code"}
+    assert body["error"].keys() >= {"message", "type", "param", "code"}
+    assert body["error"]["request_id"] == response.headers["x-request-id"]
     assert body["error"]["message"]
     assert response.headers["x-request-id"] == response.headers["request-id"]
     return body["error"]  # type: ignore[no-any-return]  # JSON
@@ -338,7 +339,7 @@ def test_a_head_that_never_ends_is_refused(everyday: Tenant) -> None:
     with socket.create_connection(("127.0.0.1", everyday.gateway.port), timeout=10) as connection:
         connection.sendall(b"GET /v1/models HTTP/1.1\r\nhost: x\r\n")
         with pytest.raises(ConnectionError):
-            for number in range(1000):
+            for number in range(100_000):  # the first megabyte or two may lie in the kernel's buffers
                 connection.sendall(b"x-%d: %s\r\n" % (number, b"y" * 1000))
 
 

@@ -40,8 +40,12 @@ Connect = Callable[[], Awaitable[psycopg.AsyncConnection[Any]]]
 class Heart:
     """The task beside the requests that keeps this process's part of the counters true."""
 
-    def __init__(self, counters: Counters, flusher: Flusher, connect: Connect) -> None:
+    def __init__(
+        self, counters: Counters, forget_unasked: Callable[[], Awaitable[None]], flusher: Flusher, connect: Connect
+    ) -> None:
+        """`forget_unasked`: has budgets built anew that calls have passed without asking."""
         self._counters, self._flusher, self._connect = counters, flusher, connect
+        self._forget_unasked = forget_unasked
         self._name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._known: dict[str, asyncio.Task[None]] = {}  # rebuilds heard of
         self._resolve_at = 0.0
@@ -70,6 +74,7 @@ class Heart:
 
     async def _beat(self) -> None:
         counters = self._counters
+        await self._forget_unasked()
         if counters.unsettled:
             counters.settle_again()
         now = time.monotonic()

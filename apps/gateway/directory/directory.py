@@ -224,7 +224,15 @@ class Directory:
                         {digest for digest, view in self._tokens.items() if view.organization_id == row}
                     )
                     self._models.pop(row, None)
-                case "providers_credential" | "providers_providermodel" if change.organization_id is not None:
+                case "policies_policy" | "policies_attachment" | "policies_budget":
+                    # A policy may hold for many tokens; which, only the database knows.
+                    of = change.organization_id
+                    self._forget_tokens(
+                        {digest for digest, view in self._tokens.items() if of is None or view.organization_id == of}
+                    )
+                case "providers_credential" | "providers_providermodel" | "providers_price" if (
+                    change.organization_id is not None
+                ):
                     self._models.pop(change.organization_id, None)
                 case _:
                     self._models.clear()

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import dict_row
 
 from apps.core.logs import get_logger
@@ -13,14 +13,20 @@ from apps.core.sealing import Keyring, Place, SealingError
 from apps.gateway.config import Timeouts
 from apps.gateway.directory.upstreams import heads_for
 from apps.gateway.directory.views import CredentialView, Models, ModelView, Route, TokenView
+from apps.gateway.governance.governor import Governor
 from apps.gateway.upstream.pool import Origin
+from apps.policies.counters.plan import TOKEN_BUDGETS_SQL, BudgetRule, budget_rules
+from apps.policies.effective import Rules, rules_from_row
+from apps.policies.selectors.policies import POLICY_LAYERS_SQL
 from apps.providers.addressing import secret_is_sendable
+from apps.providers.prices.book import PRICES_SQL, candidates, compile_book, names_of
+from apps.providers.prices.seed import ModelFacts, model_facts
 
 log = get_logger(__name__)
 
 _BY_DIGEST = """
 SELECT t.id, t.service_id, t.organization_id, t.scopes, t.expires_at, t.revoked_at IS NOT NULL AS revoked,
-       s.disabled_at IS NOT NULL OR o.suspended_at IS NOT NULL AS suspended
+       s.disabled_at IS NOT NULL OR o.suspended_at IS NOT NULL AS suspended, o.timezone
 FROM services_token t JOIN services_service s ON s.id = t.service_id JOIN orgs_organization o ON o.id = t.organization_id
 WHERE t.digest = %s
 """
@@ -34,7 +40,7 @@ ORDER BY organization_id IS NULL, priority, id
 """
 
 _MODELS = """
-SELECT name, provider, upstream_name, credential_id, created_at
+SELECT name, provider, upstream_name, credential_id, priced_as, created_at
 FROM providers_providermodel WHERE enabled AND (organization_id = %s OR organization_id IS NULL)
 ORDER BY organization_id IS NULL, id
 """
@@ -45,8 +51,10 @@ async def load_token(connection: AsyncConnection[Any], digest: bytes) -> TokenVi
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(_BY_DIGEST, (digest,))
         row = await cursor.fetchone()
-    if row is None:
-        return None
+        if row is None:
+            return None
+        layers, budgets = await _governing(cursor, row)
+    governor = Governor(row["organization_id"].hex, row["id"].hex, row["timezone"], layers, budgets)
     return TokenView(
         id=row["id"],
         token=row["id"].hex,
@@ -58,7 +66,26 @@ async def load_token(connection: AsyncConnection[Any], digest: bytes) -> TokenVi
         expires_at=row["expires_at"].timestamp() if row["expires_at"] else float("inf"),
         revoked=row["revoked"],
         suspended=row["suspended"],
+        governor=governor,
     )
+
+
+async def _governing(
+    cursor: AsyncCursor[dict[str, Any]], token: dict[str, Any]
+) -> tuple[list[Rules], tuple[BudgetRule, ...]]:
+    """The policies that hold for a token, and the budgets that count its calls."""
+    await cursor.execute(POLICY_LAYERS_SQL, (token["id"],))
+    layers = [rules_from_row(row) for row in await cursor.fetchall()]
+    await cursor.execute(
+        TOKEN_BUDGETS_SQL,
+        {
+            "organization": token["organization_id"],
+            "service": token["service_id"],
+            "token": token["id"],
+            "policies": [UUID(rules.policy_id) for rules in layers],
+        },
+    )
+    return layers, budget_rules(await cursor.fetchall(), layers, token["timezone"])
 
 
 async def load_models(
@@ -70,6 +97,9 @@ async def load_models(
         credential_rows = await cursor.fetchall()
         await cursor.execute(_MODELS, (organization_id,))
         model_rows = await cursor.fetchall()
+        asked = {name for row in model_rows for part in _priced(row) for name in candidates(part)}
+        await cursor.execute(PRICES_SQL, {"organization": organization_id, "models": sorted(asked)})
+        book = compile_book(await cursor.fetchall())
     opened = [
         (row, _credential(row, defaults), secret)
         for row in credential_rows
@@ -78,11 +108,17 @@ async def load_models(
     models: dict[str, ModelView] = {}
     for row in model_rows:
         upstream = row["upstream_name"] or row["name"]
+        known_as = _facts(row)
         routes = tuple(
             Route(
                 view,
                 upstream,
                 heads_for(view.provider, view.base_url, facts["api_version"], upstream, secret, view.origin),
+                book,
+                _names(row),
+                row["priced_as"],
+                known_as.context_window if known_as else None,
+                known_as.max_output if known_as else None,
             )
             for facts, view, secret in opened
             if view.provider == row["provider"] and row["credential_id"] in (None, facts["id"])
@@ -91,6 +127,28 @@ async def load_models(
         known = models.get(model.name)
         models[model.name] = model if known is None else _merged(known, model)
     return models
+
+
+def _names(row: dict[str, Any]) -> tuple[str, ...]:
+    """Under which names a model's prices may be found. An Azure deployment has any name, so the model's own comes first there."""
+    upstream, name = row["upstream_name"] or row["name"], row["name"]
+    ordered = (name, upstream) if row["provider"] == "azure_openai" else (upstream, name)
+    return tuple(dict.fromkeys(ordered))
+
+
+def _priced(row: dict[str, Any]) -> tuple[str, ...]:
+    return (*_names(row), row["priced_as"]) if row["priced_as"] else _names(row)
+
+
+def _facts(row: dict[str, Any]) -> ModelFacts | None:
+    """What is known of a model's size, by the names its prices have."""
+    provider, _, other = row["priced_as"].rpartition("/")
+    words = [(provider or row["provider"], other)] if other else [(row["provider"], name) for name in _names(row)]
+    for vendor, word in words:
+        for name in names_of(vendor, word):
+            if found := model_facts().get((vendor, name)):
+                return found
+    return None
 
 
 def _merged(known: ModelView, more: ModelView) -> ModelView:

@@ -2,10 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from apps.gateway.config import Timeouts
 from apps.gateway.upstream.pool import Origin
+from apps.providers.prices.book import PriceBook
+from apps.providers.prices.sheet import PriceSheet
+
+if TYPE_CHECKING:
+    from apps.gateway.governance.governor import Governor
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +28,7 @@ class TokenView:
     expires_at: float  # Unix seconds; infinity: never
     revoked: bool
     suspended: bool  # its service is disabled or its organization suspended
+    governor: "Governor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,18 @@ class Route:
     credential: CredentialView
     upstream_model: str
     heads: Mapping[str, bytes]
+    book: PriceBook
+    priced: tuple[str, ...]  # the names to look for in the book, best first
+    priced_as: str  # another name that it is to be priced as; empty: its own
+    context: int | None  # the most input tokens, where known
+    longest: int | None  # the most output tokens, where known
+
+    def sheet(self, at: float) -> PriceSheet | None:
+        """Its prices at a time (Unix seconds); None: nobody has told us any."""
+        for name in self.priced:
+            if (found := self.book.sheet(self.credential.provider, name, at, self.priced_as)) is not None:
+                return found
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,16 +4,21 @@ Requests and answers pass as bytes; what is decoded here is the little that the 
 and what its own SDKs send and read.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 import msgspec
 import orjson
 
+from apps.core import endpoints
 from apps.core.errors import BadRequest, GatewayError, InvalidJson, InvalidType, InvalidValue, MissingParameter
 
 # A client's string that we keep or compare; longer ones are no identifiers.
 _Identifier = Annotated[str, msgspec.Meta(max_length=4096)]
+
+# A number of tokens, or of anything else that a request may ask for.
+_Tokens = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 
 _ABSENT = msgspec.Raw(b"")
 
@@ -28,6 +33,31 @@ class RequestHead(msgspec.Struct):
     safety_identifier: _Identifier | None = None
     messages: msgspec.Raw = _ABSENT
     input: msgspec.Raw = _ABSENT
+    max_tokens: _Tokens | None = None
+    max_completion_tokens: _Tokens | None = None
+    max_output_tokens: _Tokens | None = None
+    max_tool_calls: _Tokens | None = None
+    n: _Tokens | None = None
+    service_tier: _Identifier | None = None
+    metadata: msgspec.Raw = _ABSENT
+    previous_response_id: msgspec.Raw = _ABSENT
+    conversation: msgspec.Raw = _ABSENT
+    prompt: msgspec.Raw = _ABSENT
+
+    @property
+    def points_elsewhere(self) -> bool:
+        """Whether it continues something the provider has stored, of a length that only the provider knows."""
+        return any(
+            raw != _ABSENT and bytes(raw) != b"null"
+            for raw in (self.previous_response_id, self.conversation, self.prompt)
+        )
+
+    def output_cap(self, endpoint: str) -> int | None:
+        """The output tokens that the request itself allows, for each answer; None: it says nothing."""
+        if endpoint == endpoints.RESPONSES:
+            return self.max_output_tokens
+        caps = [cap for cap in (self.max_tokens, self.max_completion_tokens) if cap is not None]
+        return max(caps, default=None)
 
 
 _decode_head = msgspec.json.Decoder(RequestHead).decode
@@ -70,14 +100,49 @@ def asking_for_usage(body: bytes, head: RequestHead) -> bytes:
     return rewrite(body, {"stream_options": b"{" + inner + b"}"})
 
 
+def capping_output(body: bytes, head: RequestHead, endpoint: str, cap: int, *, default: str) -> bytes:
+    """The same body with no more than `cap` output tokens asked for.
+
+    Under the names that it uses; where it names no cap, under `default` (chat: max_tokens or max_completion_tokens).
+    """
+    if endpoint == endpoints.RESPONSES:
+        return rewrite(body, {"max_output_tokens": b"%d" % cap})
+    names = [name for name in ("max_tokens", "max_completion_tokens") if getattr(head, name) is not None] or [default]
+    return rewrite(body, dict.fromkeys(names, b"%d" % cap))
+
+
+def tags_of(head: RequestHead) -> tuple[str, ...]:
+    """The `metadata` of a request as tags, `key=value`; entries that are no short texts are left out."""
+    if head.metadata == _ABSENT:
+        return ()
+    try:
+        metadata = msgspec.json.decode(bytes(head.metadata))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ()
+    if not isinstance(metadata, dict):
+        return ()
+    return tuple(tag for key, value in metadata.items() if isinstance(value, str) and (tag := tag_text(key, value)))
+
+
+_TAG_KEY = re.compile(r"[a-z0-9_.-]{1,64}")
+_TAG_VALUE_MAX = 128
+
+
+def tag_text(key: str, value: str) -> str:
+    """`key=value`, the key in lower case; empty if it cannot be a tag."""
+    key, value = key.strip().lower(), value.strip()
+    fits = _TAG_KEY.fullmatch(key) and 0 < len(value) <= _TAG_VALUE_MAX and value.isprintable()
+    return f"{key}={value}" if fits else ""
+
+
 def asks_for_usage(head: RequestHead) -> bool:
     """Whether the client itself wants the usage event at the end of a chat stream."""
     return head.stream_options is not None and bytes(head.stream_options.get("include_usage", _ABSENT)) == b"true"
 
 
-def error_body(error: GatewayError) -> bytes:
-    """OpenAI's envelope, all four keys always there."""
-    return orjson.dumps({"error": _error(error)})
+def error_body(error: GatewayError, request_id: str = "") -> bytes:
+    """OpenAI's envelope, all four keys always there; then details, and the request's id, where there are any."""
+    return orjson.dumps({"error": _error(error, request_id)})
 
 
 def chat_error_event(error: GatewayError, _sequence: int) -> bytes:
@@ -112,8 +177,20 @@ def model_list(models: Iterable[dict[str, Any]]) -> bytes:
     return orjson.dumps({"object": "list", "data": list(models)})
 
 
-def _error(error: GatewayError) -> dict[str, str | None]:
-    return {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
+def _error(error: GatewayError, request_id: str = "") -> dict[str, object]:
+    shown: dict[str, object] = {
+        "message": error.message,
+        "type": error.type,
+        "param": error.param,
+        "code": error.code,
+    }
+    if error.details is not None:
+        shown.update(error.details)
+    if request_id:
+        shown["request_id"] = request_id
+        if error.names_request:
+            shown["message"] = f"{error.message} (request {request_id})"
+    return shown
 
 
 def _require(raw: msgspec.Raw, name: str, first: bytes, expected: str) -> None:
@@ -132,6 +209,8 @@ def _wrong_type(message: str) -> BadRequest:
         return InvalidJson("The request body must be a JSON object.")
     if "length" in what:
         return InvalidValue(f"Invalid value for '{param}': it is too long.", param=param)
+    if "`int` >=" in what or "`int` <=" in what:
+        return InvalidValue(f"Invalid value for '{param}': use a whole number from 0 to 1000000000.", param=param)
     return InvalidType(
         f"Invalid type for '{param}': {what[0].lower()}{what[1:].replace('`', '').replace(' | null', '')}.", param=param
     )

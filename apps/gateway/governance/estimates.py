@@ -1,0 +1,101 @@
+"""Before a call: how many tokens it may use at most, and about how many it will. Pure.
+
+The bound holds for any provider: no tokenizer makes more tokens than there are bytes. What a request only points at (pictures,
+files, earlier answers) is bounded by the model's context, or by a generous figure where that is not known.
+"""
+
+import re
+from dataclasses import dataclass
+
+from apps.providers.dialects.openai import RequestHead
+
+OUTPUT_UNKNOWN = 16_384  # output tokens of a model whose longest answer nobody has told us
+_CONTEXT_UNKNOWN = 1_000_000
+_ATTACHED = 100_000  # tokens of one picture or file, whatever its bytes
+_SEARCHES = 10  # web searches of one call, where the request does not say how many
+_OUTPUT_USUAL = 256  # tokens, while nothing is known of a model's answers
+
+_DATA_URL = re.compile(rb"data:[\w/+.-]*;base64,[A-Za-z0-9+/=]*")
+_DATA_URL_TOKENS = 1_000  # an inlined image or file, whatever its bytes
+_POINTERS = (b'"image', b'"input_image', b'"file', b'"input_file')
+
+
+def estimated_input(body: bytes) -> int:
+    """Input tokens of a request whose provider never said: four bytes a token, and a round figure for each inlined file."""
+    if b";base64," not in body:
+        return (len(body) + 3) // 4
+    text = _DATA_URL.sub(b"", body)
+    files = len(_DATA_URL.findall(body)) if len(text) != len(body) else 0
+    return (len(text) + 3) // 4 + files * _DATA_URL_TOKENS
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The most that one call can use."""
+
+    input_tokens: int
+    output_tokens: int
+    audio: bool
+    images: bool
+    searches: int
+
+
+def bounds(
+    head: RequestHead, body: bytes, *, output: bool, output_cap: int | None, context: int | None, longest: int | None
+) -> Bounds:
+    """`output`: whether the endpoint writes at all. `output_cap`: what the request or a policy allows, by answer.
+
+    `context`, `longest`: the model's largest input and output in tokens, where known.
+    """
+    images = audio = False
+    searches = 0
+    most = len(body)
+    if b'"image' in body or b'"input_' in body or b'"file' in body or b"_url" in body:
+        pointers = sum(body.count(word) for word in _POINTERS)
+        most += pointers * _ATTACHED
+        images = pointers > 0
+        audio = b'"input_audio' in body
+    if head.points_elsewhere:
+        most = max(most, context or _CONTEXT_UNKNOWN)
+    if context is not None:
+        most = min(most, context)
+    if b'"web_search' in body:
+        searches = head.max_tool_calls if head.max_tool_calls is not None else _SEARCHES
+    if b'"modalities"' in body and b'"audio"' in body:
+        audio = True
+    if not output:
+        return Bounds(most, 0, audio, images, searches)
+    cap = longest or OUTPUT_UNKNOWN if output_cap is None else output_cap
+    return Bounds(most, cap * (head.n or 1), audio, images, searches)
+
+
+class Typical:
+    """What calls of one model have used and cost lately: a moving average, and how far they stray from it."""
+
+    __slots__ = ("_cost", "_deviation", "_output", "count")
+
+    _WEIGHT = 0.05
+    _ENOUGH = 20  # calls, before anything is said of their cost
+    _SIGMAS = 3
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._cost = self._deviation = 0.0
+        self._output = float(_OUTPUT_USUAL)
+
+    def learn(self, cost: int, output: int) -> None:
+        """One more call: nano-USD and output tokens. These are statistics; no amount is computed from them but a hold."""
+        weight = max(self._WEIGHT, 1 / (self.count + 1))
+        self.count += 1
+        stray = abs(cost - self._cost)
+        self._cost += weight * (cost - self._cost)
+        self._deviation += weight * (stray - self._deviation)
+        self._output += weight * (output - self._output)
+
+    def cost(self) -> int | None:
+        """Nano-USD that few calls exceed; None while too little is known."""
+        return None if self.count < self._ENOUGH else round(self._cost + self._SIGMAS * self._deviation)
+
+    def output(self) -> int:
+        """Output tokens that a call usually has."""
+        return round(self._output)

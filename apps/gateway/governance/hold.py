@@ -1,0 +1,35 @@
+"""What admission has taken for a call."""
+
+from apps.gateway.counters.counters import Counters
+from apps.gateway.governance.estimates import Typical
+from apps.providers.usage import INPUT_BUCKETS, OUTPUT_BUCKETS, Usage
+
+_BUCKETS = (*INPUT_BUCKETS, *OUTPUT_BUCKETS)
+
+
+class Hold:
+    """Given back or spent by `settle`, once, whatever ends the call."""
+
+    __slots__ = ("_counters", "_request_id", "_typical", "amount")
+
+    def __init__(self, counters: Counters | None, request_id: str, amount: int, typical: Typical | None) -> None:
+        """`amount`: nano-USD. Without counters nothing was taken."""
+        self._counters, self._request_id, self._typical = counters, request_id, typical
+        self.amount = amount
+
+    def settle(self, usage: Usage, cost: int) -> None:
+        """Replace what was held by what was used; `cost` in nano-USD. Later calls change nothing."""
+        counters, self._counters = self._counters, None
+        if counters is None:
+            return
+        counters.settle(self._request_id, cost=cost, tokens=total_tokens(usage))
+        if self._typical is not None and usage.output is not None and not usage.estimated:
+            self._typical.learn(cost, usage.output)
+
+
+NO_HOLD = Hold(None, "", 0, None)
+
+
+def total_tokens(usage: Usage) -> int:
+    """All tokens of a call, in and out, as limits of tokens a minute count them."""
+    return sum(getattr(usage, bucket) or 0 for bucket in _BUCKETS)
