@@ -118,6 +118,15 @@ def rules_from_row(row: Mapping[str, Any]) -> Rules:
     )
 
 
+def set_fields(values: Any) -> dict[str, Any]:
+    """What a policy (a row or Rules) really says: its fields that are set, in the order shown. 0 and False are set."""
+    return {
+        name: getattr(values, name)
+        for name in RULE_FIELDS
+        if (getattr(values, name) if name in LIST_NAMES else getattr(values, name) not in (None, ""))
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Limit:
     """So many at once (concurrency) or in a minute, counted for one place together.

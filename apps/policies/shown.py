@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from apps.policies.effective import RULE_FIELDS, Rules
+from apps.policies.effective import RULE_FIELDS, Rules, set_fields
 from apps.policies.models import Policy
-from apps.policies.selectors.policies import set_fields
 from apps.providers.models import Credential
 
 _WIDTH = max(len(name) for name in RULE_FIELDS) + 2

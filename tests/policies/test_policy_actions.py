@@ -22,7 +22,7 @@ from apps.policies.actions.policies import (
     policy_detach,
     policy_update,
 )
-from apps.policies.effective import LIST_NAMES, RULE_FIELDS
+from apps.policies.effective import LIST_NAMES, RULE_FIELDS, set_fields
 from apps.policies.fields import set_policy_fields
 from apps.policies.models import (
     CHOICE_FIELDS,
@@ -35,7 +35,7 @@ from apps.policies.models import (
     Policy,
     Window,
 )
-from apps.policies.selectors.policies import effective_for_token, inline_policy, set_fields
+from apps.policies.selectors.policies import effective_for_token, inline_policy
 from apps.providers.actions import credential_add
 from apps.providers.models import Credential
 from apps.services.actions import service_create, token_issue

@@ -6,8 +6,9 @@ import pytest
 
 from apps.core.actor import Actor
 from apps.orgs.models import Organization
+from apps.policies.effective import set_fields
 from apps.policies.models import Attachment, Policy
-from apps.policies.selectors.policies import effective_for_token, inline_policy, set_fields
+from apps.policies.selectors.policies import effective_for_token, inline_policy
 from apps.providers.models import Credential
 from apps.services.actions import service_create, token_issue
 from apps.services.models import Service, Token

@@ -12,9 +12,10 @@ from apps.audit.actions import differences, event_record, facts
 from apps.core.actor import Actor
 from apps.core.rows import save_valid
 from apps.orgs.models import Organization
+from apps.policies.effective import set_fields
 from apps.policies.fields import set_policy_fields
 from apps.policies.models import Attachment, Layer, Policy
-from apps.policies.selectors.policies import attachments_of, inline_policy, set_fields
+from apps.policies.selectors.policies import attachments_of, inline_policy
 from apps.services.models import Service, Token
 
 _PLACES_SHOWN = 5

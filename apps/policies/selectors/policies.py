@@ -1,7 +1,6 @@
 """Named reads of policies: which ones hold where, and what they come to."""
 
 from collections.abc import Iterable
-from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
@@ -9,7 +8,6 @@ from django.db.models import Q
 from apps.orgs.models import Organization
 from apps.policies.effective import (
     LAYERS,
-    LIST_NAMES,
     RULE_FIELDS,
     EffectivePolicy,
     Rules,
@@ -120,12 +118,3 @@ def _layers(places: Q, organization_id: UUID) -> list[Rules]:
         for row in rows
     ]
     return sorted(found, key=lambda rules: (LAYERS.index(rules.layer), not rules.inline))
-
-
-def set_fields(values: Any) -> dict[str, Any]:
-    """What a policy or Rules really says: its fields that are set, in the order shown. 0 and False are set."""
-    return {
-        name: getattr(values, name)
-        for name in RULE_FIELDS
-        if (getattr(values, name) if name in LIST_NAMES else getattr(values, name) not in (None, ""))
-    }

@@ -1,0 +1,577 @@
+"""Why a call is allowed or refused: the same questions in the same order as the gateway asks them, each with who answers.
+
+Reads only: nothing is counted, held or called. What the gateway has learnt of calls' usual size and cost is its own, so the hold of
+a budget is shown at its worst case.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.db import connection
+from django.db.models import Q
+
+from apps.audit.models import AdminEvent, RequestRecord
+from apps.core.errors import (
+    BudgetExceeded,
+    CountersUnavailable,
+    EndpointNotAllowed,
+    GatewayError,
+    HoursNotAllowed,
+    LimitExceeded,
+    ModelNotAllowed,
+    ModelNotFound,
+    ModelUnpriced,
+    NetworkNotAllowed,
+    NoCredential,
+    PolicyRefusal,
+    ProviderNotAllowed,
+    TokenExpired,
+    TokenRevoked,
+    TokenSuspended,
+    TooManyInputTokens,
+)
+from apps.core.ids import uuid7_floor
+from apps.core.sealing import SealingError
+from apps.policies.counters import reading
+from apps.policies.counters.plan import BUDGET_COLUMNS, TOKEN_BUDGETS_SQL, Counted, budget_rules, request
+from apps.policies.decision import Decision, read_decision
+from apps.policies.effective import RULE_FIELDS, Denial, EffectivePolicy, Source
+from apps.policies.explanation import Asked, BudgetSeen, Explanation, LimitSeen, Outcome, RouteSeen, Step
+from apps.policies.models import Attachment, Budget, Policy
+from apps.policies.routing import select_routes
+from apps.policies.selectors.budgets import ledger_spent
+from apps.policies.selectors.policies import effective_for_token
+from apps.policies.usd import usd_text
+from apps.providers.models import Credential, Provider, ProviderModel
+from apps.providers.prices.book import names_of
+from apps.providers.prices.seed import model_facts
+from apps.providers.prices.selectors import price_book
+from apps.providers.prices.sheet import PriceSheet
+from apps.services.models import Token, TokenState
+
+_OUTPUT_UNKNOWN = 16_384  # output tokens assumed of a model whose longest answer nobody has told us
+_BYTES_A_TOKEN = 4  # of input, estimated
+_EVENTS_SHOWN = 5
+_NANO = Decimal(1_000_000_000)
+_PICO = Decimal(1_000_000_000_000)
+
+
+def explain_call(token: Token, asked: Asked) -> Explanation:
+    """What would become of this call, now."""
+    return _Explainer(token, asked).explain()
+
+
+def explain_record(record: RequestRecord) -> Explanation | None:
+    """What was decided of a recorded request; None if its token is not known, so that no policy was asked.
+
+    Limits and budgets are those of that moment, as the record keeps them; policies are as they are now, with a note if they have
+    changed since.
+    """
+    if record.token_id is None:
+        return None
+    token = Token.objects.select_related("service", "organization").filter(pk=record.token_id).first()
+    if token is None:
+        return None
+    asked = Asked(
+        endpoint=record.endpoint,
+        at=record.created_at,
+        model=record.model_asked,
+        address=record.client_address or "",
+        end_user=record.end_user,
+        tags=tuple(record.tags),
+        input_bytes=record.bytes_in or None,
+    )
+    return _Explainer(token, asked).explain_recorded(record)
+
+
+class _CredentialSeen(NamedTuple):
+    id: str
+    provider: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """One credential that could serve the model. `unusable`: why the gateway does not even consider it."""
+
+    credential: _CredentialSeen
+    model: ProviderModel
+    upstream: str
+    unusable: str
+
+
+class _Explainer:
+    """One call of one token."""
+
+    def __init__(self, token: Token, asked: Asked) -> None:
+        self._token, self._asked = token, asked
+        self._organization = token.organization
+        self._zone = ZoneInfo(token.organization.timezone)
+        self._policy: EffectivePolicy = effective_for_token(token)
+        self._models = list(
+            ProviderModel.objects.filter(
+                Q(organization=self._organization) | Q(organization=None), name=asked.model
+            ).order_by("id")
+        )
+        self._taken, self._routes = self._route()
+        self._budgets, self._counted = self._find_budgets()
+        self._hold = self._worst_case()
+
+    def explain(self) -> Explanation:
+        """What would become of the call."""
+        limits, budgets = self._limits(), self._budget_states()
+        steps = [*self._questions(), *self._counters(limits, budgets)]
+        asked = self._asked
+        what = f"model {asked.model}" if asked.model else "no model named"
+        return self._explanation(
+            f"Token {self._token} of service {self._token.service}, {self._organization}: {asked.endpoint}, {what}, "
+            f"at {asked.at.astimezone(self._zone):%Y-%m-%d %H:%M %Z}. A dry run: nothing is counted.",
+            steps=steps,
+            limits=limits or (),
+            budgets=budgets,
+        )
+
+    def explain_recorded(self, record: RequestRecord) -> Explanation:
+        """What was decided of it."""
+        decision = read_decision(record.decision) if record.decision else None
+        notes = list(self._changes_since(record.created_at))
+        if decision is None:
+            notes.append("No limit and no budget was asked for this request.")
+        elif decision.unasked:
+            notes.append("The counters could not be reached, and the policy lets calls pass then.")
+        found = self._explanation(
+            f"Request {record.shown_id}: token {self._token} of service {self._token.service}, {self._organization}. "
+            "Questions are answered by the policies as they are now; limits and budgets are those of that moment.",
+            steps=list(self._questions(of_the_past=True)),
+            limits=tuple(self._limits_then(decision)) if decision else (),
+            budgets=tuple(self._budgets_then(decision)) if decision else (),
+            facts={
+                "time": record.created_at,
+                "endpoint": record.endpoint,
+                "model": record.model_asked,
+                "served": record.model_served,
+                "status": record.status,
+                "error": record.error_code,
+                "cost": record.cost_usd,
+                "flags": tuple(record.flags),
+                "held": Decimal(decision.hold) / _NANO if decision else None,
+                "attempts": tuple(_attempt(attempt) for attempt in record.attempts),
+            },
+            notes=tuple(notes),
+        )
+        if decision is None or not decision.skipped:
+            return found
+        then = tuple(RouteSeen(label, "", "", reason) for label, reason in decision.skipped)
+        return replace(found, routes=then + tuple(route for route in found.routes if not route.skipped))
+
+    def _explanation(self, title: str, **parts: Any) -> Explanation:
+        policy = self._policy
+        names = [name for name in RULE_FIELDS if name in policy.sources]
+        return Explanation(
+            title=title,
+            zone=self._zone,
+            asked=self._asked,
+            layers=policy.layers,
+            held=tuple((name, self._held(name), policy.sources[name]) for name in names),
+            routes=tuple(self._routes),
+            **parts,
+        )
+
+    def _held(self, name: str) -> Any:
+        value = getattr(self._policy, name)
+        if name != "pinned_credential":
+            return value
+        credential = Credential.objects.filter(pk=value).first()
+        return value if credential is None else credential.label
+
+    # --- Who asks, and for what: the gateway's questions before money ---
+
+    def _questions(self, *, of_the_past: bool = False) -> Iterator[Step]:
+        asked, policy, token = self._asked, self._policy, self._token
+        if not of_the_past:  # what a token is worth now says nothing about then
+            yield self._token_step()
+        if not asked.address and any(rules.allowed_networks for rules in policy.layers):
+            yield Step("network", "open", "say where the call comes from (--address)")
+        else:
+            yield _by_list(
+                "network", NetworkNotAllowed, policy.network_denied(asked.address), asked.address or "anywhere"
+            )
+        local = asked.at.astimezone(self._zone)
+        yield _by_list(
+            "hours", HoursNotAllowed, policy.hours_denied(asked.at, self._zone), f"{local:%a %H:%M} {self._zone.key}"
+        )
+        yield _by_list("endpoint", EndpointNotAllowed, policy.endpoint_denied(asked.endpoint), asked.endpoint)
+        if token.scopes and asked.endpoint not in token.scopes:
+            yield _refusal("scopes", EndpointNotAllowed, f"the token's scopes hold {', '.join(token.scopes)} alone")
+        else:
+            yield Step("scopes", "passes", "hold this endpoint" if token.scopes else "all endpoints")
+        if not asked.model:
+            if asked.endpoint != "models":
+                yield Step("model", "open", "say which model (--model)")
+            return
+        yield self._known_step()
+        yield _by_list("model", ModelNotAllowed, policy.model_denied(asked.model), asked.model)
+        if any(not candidate.unusable for candidate in self._candidates):
+            yield self._route_step()
+        yield from self._cap_steps()
+        if self._taken:
+            yield self._price_step()
+
+    def _token_step(self) -> Step:
+        token = self._token
+        state = token.state(self._asked.at)
+        if state == TokenState.REVOKED:
+            return _refusal("token", TokenRevoked, "it was revoked")
+        if state == TokenState.EXPIRED:
+            return _refusal("token", TokenExpired, f"it expired on {token.expires_at:%Y-%m-%d %H:%M} UTC")
+        if token.service.disabled_at is not None or self._organization.suspended_at is not None:
+            return _refusal("token", TokenSuspended, "its service is disabled or its organization suspended")
+        return Step("token", "passes", "live")
+
+    def _known_step(self) -> Step:
+        if not any(model.enabled for model in self._models):
+            why = "listed, but disabled" if self._models else "not listed for this organization"
+            return _refusal("known", ModelNotFound, f"{self._asked.model} is {why}")
+        if all(candidate.unusable for candidate in self._candidates):
+            reasons = "; ".join(f"{each.credential.label}: {each.unusable}" for each in self._candidates)
+            return _refusal("known", NoCredential, reasons or "no credential serves the model")
+        return Step("known", "passes", "the model is listed, and a credential serves it")
+
+    def _route_step(self) -> Step:
+        if self._taken:
+            return Step("route", "passes", f"{self._taken[0].credential.label} is asked first")
+        reasons = "; ".join(f"{route.credential}: {route.skipped}" for route in self._routes)
+        return _refusal("route", ProviderNotAllowed, f"nothing that serves the model may be called ({reasons})")
+
+    def _cap_steps(self) -> Iterator[Step]:
+        asked, policy = self._asked, self._policy
+        if (most := policy.max_input_tokens) is not None:
+            source = policy.sources["max_input_tokens"].describe()
+            if asked.input_bytes is None:
+                yield Step("input", "open", f"at most {most} tokens by {source}: say how much is sent (--input-bytes)")
+            elif (about := _input_tokens(asked.input_bytes)) > most:
+                yield _refusal("input", TooManyInputTokens, f"about {about} tokens, and {source} allows {most}")
+            else:
+                yield Step("input", "passes", f"about {about} of {most} tokens that {source} allows")
+        if (cap := policy.max_output_tokens) is not None and asked.endpoint != "embeddings":
+            source = policy.sources["max_output_tokens"].describe()
+            if cap == 0:
+                yield _refusal("output", PolicyRefusal, f"no output is allowed by {source}")
+            elif asked.output_tokens is None or asked.output_tokens > cap:
+                yield Step("output", "passes", f"the request is changed to ask for {cap} tokens, by {source}")
+            else:
+                yield Step("output", "passes", f"{asked.output_tokens} of {cap} tokens that {source} allows")
+
+    # --- Routes and prices ---
+
+    def _route(self) -> tuple[list[_Candidate], list[RouteSeen]]:
+        """The candidates that may be asked, best first; and all of them as shown."""
+        self._candidates = list(self._find_candidates())
+        usable = [candidate for candidate in self._candidates if not candidate.unusable]
+        taken, skipped = select_routes(self._policy, usable)
+        reasons = iter(
+            reason for _label, reason in skipped
+        )  # in the order of those that are left out; labels may repeat
+        shown = [_route_seen(candidate, "") for candidate in taken]
+        left_out = (candidate for candidate in self._candidates if candidate not in taken)
+        shown += [_route_seen(candidate, candidate.unusable or next(reasons)) for candidate in left_out]
+        return list(taken), shown
+
+    def _find_candidates(self) -> Iterator[_Candidate]:
+        """As the gateway finds them: an organization's own rows first, then by priority; a credential counts once."""
+        rows = sorted(self._models, key=lambda model: (not model.enabled, model.organization_id is None, model.pk))
+        offered = Credential.objects.filter(
+            Q(organization=self._organization) | Q(organization=None), provider__in={row.provider for row in rows}
+        )
+        ordered = sorted(offered, key=lambda row: (row.organization_id is None, row.priority, row.pk))
+        seen: set[UUID] = set()
+        for model in rows:
+            for row in ordered:
+                if row.provider != model.provider or model.credential_id not in (None, row.pk) or row.pk in seen:
+                    continue
+                seen.add(row.pk)
+                unusable = "the model is disabled there" if not model.enabled else _unusable(row)
+                facts = _CredentialSeen(row.pk.hex, row.provider, row.label)
+                yield _Candidate(facts, model, model.upstream_name or model.name, unusable)
+
+    def _sheet(self) -> PriceSheet | None:
+        """The prices of the first route."""
+        best = self._taken[0]
+        names = _priced_names(best.model)
+        asked_as = [best.model.priced_as] if best.model.priced_as else []
+        book = price_book(self._organization, [*names, *asked_as])
+        at = self._asked.at.timestamp()
+        found = (book.sheet(best.credential.provider, name, at, best.model.priced_as) for name in names)
+        return next((sheet for sheet in found if sheet is not None), None)
+
+    def _price_step(self) -> Step:
+        rule, source = self._policy.unpriced, self._policy.sources["unpriced"].describe()
+        if self._priced is not None:
+            return Step("price", "passes", f"known, as {self._priced.provider}/{self._priced.model}")
+        if rule == "deny" or (rule == "deny_with_budget" and self._counted):
+            why = "a budget applies" if rule == "deny_with_budget" else "always denied"
+            return _refusal("price", ModelUnpriced, f"not known: {why} ({source}: {rule})")
+        flagged = "" if rule == "allow" else "; the record is flagged"
+        return Step("price", "passes", f"not known, and allowed ({source}: {rule}){flagged}")
+
+    def _worst_case(self) -> Decimal | None:
+        """USD that a budget holds for the call at most; None: not known."""
+        self._priced = self._sheet() if self._taken else None
+        asked, cap = self._asked, self._policy.max_output_tokens
+        if self._priced is None or asked.input_bytes is None:
+            return None
+        output = asked.output_tokens if asked.output_tokens is not None else _longest(self._taken[0].model)
+        output = output if cap is None else min(output, cap)
+        pico = self._priced.bound(
+            input_tokens=asked.input_bytes, output_tokens=0 if asked.endpoint == "embeddings" else output
+        )
+        return None if pico is None else Decimal(-(-pico // 1000)) / _NANO
+
+    # --- Limits and budgets, as they are ---
+
+    def _limits(self) -> tuple[LimitSeen, ...] | None:
+        """None: the counters cannot be asked."""
+        limits = [limit for limit in self._policy.limits if limit.scope != "end_user" or self._asked.end_user]
+        if not limits:
+            return ()
+        states = reading.limit_states(limits, self._asked.end_user)
+        if states is None:
+            return None
+        return tuple(
+            LimitSeen(
+                scope=state.limit.scope,
+                subject=state.limit.subject,
+                kind=state.limit.kind,
+                limit=state.limit.limit,
+                used=state.used,
+                remaining=state.remaining,
+                reset_seconds=state.reset_seconds,
+                source=Source(state.limit.layer, state.limit.policy_name).describe(),
+                refuses=state.remaining < (self._tokens() if state.limit.kind == "tokens" else 1),
+            )
+            for state in states
+        )
+
+    def _tokens(self) -> int:
+        """Tokens that limits take for the call, as far as is known: one at least."""
+        asked = self._asked
+        return max(1, _input_tokens(asked.input_bytes or 0) + (asked.output_tokens or 0))
+
+    def _find_budgets(self) -> tuple[dict[UUID, Budget], tuple[Counted, ...]]:
+        token, asked, layers = self._token, self._asked, self._policy.layers
+        with connection.cursor() as cursor:
+            cursor.execute(
+                TOKEN_BUDGETS_SQL,
+                {
+                    "organization": token.organization_id,
+                    "service": token.service_id,
+                    "token": token.pk,
+                    "policies": [UUID(rules.policy_id) for rules in layers],
+                },
+            )
+            rows = [dict(zip(BUDGET_COLUMNS, row, strict=True)) for row in cursor.fetchall()]
+        rules = budget_rules(rows, layers, self._organization.timezone)
+        question = request(
+            token.organization_id.hex,
+            token.pk.hex,
+            (),
+            rules,
+            end_user=asked.end_user,
+            tags=asked.tags,
+            at=asked.at.timestamp(),
+        )
+        return _budget_rows([row["id"] for row in rows]), question.budgets
+
+    def _budget_states(self) -> tuple[BudgetSeen, ...]:
+        if not self._counted:
+            return ()
+        counters = reading.budget_counters(self._counted) or [None for _ in self._counted]
+        return tuple(
+            self._budget_seen(each, None if counter is None else (counter.spent, counter.held))
+            for each, counter in zip(self._counted, counters, strict=True)
+        )
+
+    def _budget_seen(self, each: Counted, counted: tuple[int, int] | None) -> BudgetSeen:
+        rule = each.rule
+        if counted is None:
+            subject = each.end_user or rule.tag or rule.subject_id
+            spent = ledger_spent(rule.holder or rule.scope, self._token.organization_id, subject, each.span)
+            held = None
+        else:
+            spent, held = Decimal(counted[0]) / _NANO, Decimal(counted[1]) / _NANO
+        limit = Decimal(rule.limit_nano) / _NANO
+        remaining = limit - spent - (held or 0)
+        needed = self._hold
+        full = remaining < needed if needed is not None else remaining <= 0
+        return BudgetSeen(
+            id=rule.id.hex,
+            label=_budget_label(self._budgets.get(rule.id), rule.id.hex),
+            limit_usd=limit,
+            spent_usd=spent,
+            held_usd=held,
+            remaining_usd=remaining,
+            resets_at=None if each.span.ends == float("inf") else datetime.fromtimestamp(each.span.ends, UTC),
+            action="block" if rule.blocks else "alert",
+            refuses=rule.blocks and full,
+        )
+
+    def _counters(self, limits: Sequence[LimitSeen] | None, budgets: Sequence[BudgetSeen]) -> Iterator[Step]:
+        if limits is None:
+            if self._policy.store_failure == "open":
+                yield Step("counters", "passes", "cannot be reached, and the policy lets calls pass then")
+            else:
+                source = self._policy.sources["store_failure"].describe()
+                yield _refusal("counters", CountersUnavailable, f"cannot be reached ({source}: closed)")
+        full = [limit for limit in limits or () if limit.refuses]
+        if full:
+            said = "; ".join(f"{each.source} allows this {each.scope} {each.limit} {each.kind}" for each in full)
+            yield _refusal("limits", LimitExceeded, f"no room: {said}")
+        elif limits:
+            yield Step("limits", "passes", "there is room")
+        else:
+            yield Step("limits", "passes", "none")
+        if any(limit.scope == "end_user" for limit in self._policy.limits) and not self._asked.end_user:
+            yield Step("end user", "open", "a limit counts each end user: name one (--end-user)")
+        blocking = [budget for budget in budgets if budget.refuses]
+        may = "" if self._hold is None else f" for up to {usd_text(self._hold)} USD"
+        if blocking:
+            yield _refusal("budgets", BudgetExceeded, f"no room{may}: {'; '.join(each.label for each in blocking)}")
+        elif budgets:
+            yield Step("budgets", "passes", f"there is room{may}")
+        else:
+            yield Step("budgets", "passes", "none")
+
+    # --- A recorded request ---
+
+    def _limits_then(self, decision: Decision) -> Iterator[LimitSeen]:
+        sources = {
+            (limit.scope, limit.subject, limit.kind, limit.limit): Source(limit.layer, limit.policy_name).describe()
+            for limit in self._policy.limits
+        }
+        for limit in decision.limits:
+            yield LimitSeen(
+                scope=limit.scope,
+                subject=limit.subject,
+                kind=limit.kind,
+                limit=limit.limit,
+                used=max(0, limit.limit - limit.remaining),
+                remaining=limit.remaining,
+                reset_seconds=limit.reset_seconds,
+                source=sources.get(
+                    (limit.scope, limit.subject, limit.kind, limit.limit), "a policy that has changed since"
+                ),
+                refuses=limit.refused,
+            )
+
+    def _budgets_then(self, decision: Decision) -> Iterator[BudgetSeen]:
+        rows = _budget_rows([UUID(budget.budget_id) for budget in decision.budgets])
+        ends = {each.rule.id.hex: each.span.ends for each in self._counted}
+        for budget in decision.budgets:
+            row = rows.get(UUID(budget.budget_id))
+            limit, spent, held = (Decimal(nano) / _NANO for nano in (budget.limit, budget.spent, budget.held))
+            end = ends.get(budget.budget_id, float("inf"))
+            yield BudgetSeen(
+                id=budget.budget_id,
+                label=_budget_label(row, budget.budget_id),
+                limit_usd=limit,
+                spent_usd=spent,
+                held_usd=held,
+                remaining_usd=limit - spent - held,
+                resets_at=None if end == float("inf") else datetime.fromtimestamp(end, UTC),
+                action=row.action if row is not None else "block",
+                refuses=budget.refused,
+            )
+
+    def _changes_since(self, at: datetime) -> Iterator[str]:
+        """What operators have changed since, of what holds or held for the token."""
+        token = self._token
+        here = Q(target_id__in=[UUID(rules.policy_id) for rules in self._policy.layers])
+        for side in ("before", "after"):
+            here |= Q(**{f"{side}__layer__in": ["organization", "installation"]})
+            here |= Q(**{f"{side}__service_id": str(token.service_id)}) | Q(**{f"{side}__token_id": str(token.pk)})
+        events = list(
+            AdminEvent.objects.filter(
+                here | Q(action__startswith="budget."),
+                Q(organization_id=token.organization_id) | Q(organization_id=None),
+                Q(action__startswith="policy.") | Q(action__startswith="budget."),
+                created_at__gt=at,
+            ).order_by("id")[: _EVENTS_SHOWN + 1]
+        )
+        for event in events[:_EVENTS_SHOWN]:
+            when = event.created_at.astimezone(self._zone)
+            yield f"Changed since, {when:%Y-%m-%d %H:%M:%S %Z}: {event.action} {event.target_label} by {event.actor_label}."
+        if len(events) > _EVENTS_SHOWN:
+            yield "There are more changes since: see the admin events."
+        if not events:
+            ids = [UUID(rules.policy_id) for rules in self._policy.layers]
+            if Policy.objects.filter(pk__in=ids, updated_at__gt=at).exists() or _attached_since(ids, at):
+                yield "The policies have changed since this request."
+
+
+def _attached_since(policy_ids: Sequence[UUID], at: datetime) -> bool:
+    return Attachment.objects.filter(policy_id__in=policy_ids, id__gt=uuid7_floor(at)).exists()
+
+
+def _refusal(question: str, error: type[GatewayError], says: str) -> Step:
+    return Step(question, "refuses", says, error.status, error.code)
+
+
+def _by_list(question: str, error: type[GatewayError], denial: Denial | None, asked: str) -> Step:
+    if denial is not None:
+        return _refusal(question, error, f"{asked} is not allowed by {denial.describe()}")
+    outcome: Outcome = "passes"
+    return Step(question, outcome, asked)
+
+
+def _route_seen(candidate: _Candidate, skipped: str) -> RouteSeen:
+    return RouteSeen(candidate.credential.label, candidate.credential.provider, candidate.upstream, skipped)
+
+
+def _unusable(credential: Credential) -> str:
+    if not credential.enabled:
+        return "the credential is disabled"
+    try:
+        credential.secret()
+    except SealingError:
+        return "its secret cannot be opened"
+    return ""
+
+
+def _priced_names(model: ProviderModel) -> tuple[str, ...]:
+    """Under which names its prices may be found. An Azure deployment has any name, so the model's own comes first there."""
+    upstream = model.upstream_name or model.name
+    ordered = (model.name, upstream) if model.provider == Provider.AZURE_OPENAI else (upstream, model.name)
+    return tuple(dict.fromkeys(ordered))
+
+
+def _longest(model: ProviderModel) -> int:
+    """Output tokens that the model writes at most, as far as is known."""
+    for name in _priced_names(model):
+        for known in names_of(model.provider, name):
+            facts = model_facts().get((model.provider, known))
+            if facts is not None and facts.max_output is not None:
+                return facts.max_output
+    return _OUTPUT_UNKNOWN
+
+
+def _input_tokens(size: int) -> int:
+    return -(-size // _BYTES_A_TOKEN)
+
+
+def _budget_rows(ids: Sequence[UUID]) -> dict[UUID, Budget]:
+    rows = Budget.objects.filter(pk__in=ids).select_related("service", "token", "policy")
+    return {row.pk: row for row in rows}
+
+
+def _budget_label(budget: Budget | None, budget_id: str) -> str:
+    return f"budget {budget_id}, deleted since" if budget is None else str(budget)
+
+
+def _attempt(attempt: dict[str, Any]) -> str:
+    status = attempt.get("status") or attempt.get("error") or "no answer"
+    return f"{attempt.get('credential', '?')}: {status}"
