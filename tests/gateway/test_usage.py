@@ -116,7 +116,7 @@ def test_one_count_that_is_none_does_not_spoil_the_others(wrong: object) -> None
 def test_the_buckets_add_up_to_what_the_provider_charges_for(
     fresh: int, cached: int, written: int, heard: int, spoken: int
 ) -> None:
-    raw = {
+    raw: dict[str, Any] = {
         "prompt_tokens": fresh + cached + written + heard,
         "completion_tokens": 10 + spoken,
         "prompt_tokens_details": {"cached_tokens": cached, "cache_write_tokens": written, "audio_tokens": heard},

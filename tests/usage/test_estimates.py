@@ -102,7 +102,7 @@ def test_long_pieces_of_text_count_by_their_length_from_the_first_on() -> None:
 
 
 def test_padding_is_not_text() -> None:
-    chunks = [chat("a" * (n % 8), obfuscation="p" * (16 - n % 8)) for n in range(60)]
+    chunks = [chat("a" * (8 + n % 4), obfuscation="p" * (8 - n % 4)) for n in range(60)]
     assert 55 <= fed(ChatMeter(), *chunks).estimated_output() <= 65
     long = fed(ChatMeter(), *[chat("x" * 400, obfuscation="p") for _ in range(10)])
     assert 900 <= long.estimated_output() <= 1_000
@@ -140,6 +140,14 @@ def test_an_estimate_does_not_depend_on_how_the_stream_is_cut(size: int) -> None
     assert pieces.estimated_output() == whole == 160
 
 
+def test_half_an_event_counts_when_it_is_whole() -> None:
+    meter = fed(ChatMeter(), *[chat("word") for _ in range(5)])
+    before = meter.estimated_output()
+    event = chat("x" * 4_000)
+    assert fed(meter, event[:3_000]).estimated_output() == before
+    assert fed(meter, event[3_000:]).estimated_output() >= before + 900
+
+
 def test_a_stream_that_told_its_usage_is_billed_by_it() -> None:
     told = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
     whole = fed(ChatMeter(), chat("x" * 900), chat(usage=told), b"data: [DONE]\n\n")
@@ -173,7 +181,8 @@ def test_half_a_usage_is_completed() -> None:
 )
 def test_a_chat_stream_names_its_tier(said: object, tier: str) -> None:
     told = {"prompt_tokens": 5, "completion_tokens": 2}
-    meter = fed(ChatMeter(), chat("x", service_tier=said), chat(usage=told, service_tier=said), b"data: [DONE]\n\n")
+    many = [chat("x") for _ in range(9)]  # so that the last event is all that names it
+    meter = fed(ChatMeter(), *many, chat(usage=told, service_tier=said), b"data: [DONE]\n\n")
     assert meter.spent(never) == Usage(input=5, output=2, tier=tier)
 
 
@@ -184,7 +193,7 @@ def test_a_cut_chat_stream_has_the_tier_of_its_first_event() -> None:
 
 def test_the_tier_that_was_served_counts_not_the_one_that_was_asked_for() -> None:
     meter = fed(ResponsesMeter(), response("created", response={"service_tier": "priority", "usage": None}))
-    fed(meter, response("output_text.delta", delta="x"))
+    fed(meter, *[response("output_text.delta", delta="x")] * 9)
     assert meter.tier == "priority"
     spent = {"input_tokens": 4, "output_tokens": 2, "total_tokens": 6}
     fed(meter, response("completed", response={"service_tier": "default", "usage": spent, "output": []}))
