@@ -1,7 +1,5 @@
 """Every write to budgets: the rule, the transaction, the admin event."""
 
-import re
-import unicodedata
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -11,18 +9,19 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from apps.audit.actions import differences, event_record, facts
+from apps.audit.record import clean_text
 from apps.core.actor import Actor
 from apps.core.rows import save_valid
 from apps.orgs.models import Organization
 from apps.policies.models import MOST_USD, Budget, BudgetAction, BudgetScope, Policy, Window
 from apps.policies.usd import usd_text
+from apps.providers.dialects.openai import tag_text
 from apps.services.models import Service, Token
 
 ROLLING_DAYS = range(2, 367)
 ALERT_LEVELS = range(1, 1001)  # percent
 DECIMALS = 9  # the store counts in nano-USD
 _LONGEST = 255
-_TAG = re.compile(r"[a-z0-9_.-]{1,64}=[^\x00-\x1f\x7f]{1,128}")
 _CHANGES = frozenset({"limit_usd", "action", "alert_at", "enabled", "window", "rolling_days"})
 _SUBJECTS = ("service", "token", "policy", "end_user", "tag")
 
@@ -153,9 +152,9 @@ def budget_of(organization: Organization, subject: Subject, window: str, rolling
 
 def checked_tag(tag: str) -> str:
     """`key=value` as it is kept: the key in lower case. Raises ValidationError under `tag`."""
-    key, equals, value = tag.partition("=")
-    kept = f"{key.strip().lower()}{equals}{value}"
-    if _TAG.fullmatch(kept) is None:
+    key, _equals, value = tag.partition("=")
+    kept = tag_text(key, value)  # as the gateway reads a request's
+    if not kept:
         raise ValidationError(
             {
                 "tag": _(
@@ -174,8 +173,10 @@ def checked_end_user(end_user: str) -> str:
         raise ValidationError(
             {"end_user": _("An end user's name has at most %(most)d characters.") % {"most": _LONGEST}}
         )
-    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in end_user):
-        raise ValidationError({"end_user": _("An end user's name has no control characters: write it without them.")})
+    if clean_text(end_user, _LONGEST) != end_user:  # which is how a request's is read
+        raise ValidationError(
+            {"end_user": _("An end user's name has no control or direction characters: write it without them.")}
+        )
     return end_user
 
 
