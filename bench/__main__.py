@@ -50,8 +50,10 @@ def _run(each: float, peers: dict[str, Path]) -> None:
         base = direct.url.removesuffix("/v1/chat/completions")
 
         with ExitStack() as running:
-            ours = _measured(tollgate(running, folder, cores, base), direct, each)
-        columns = [ours, *_reference(folder, cores, direct, base, each, ours.full.rate / 2)]
+            ours = _measured(tollgate(running, folder, cores, base, governed=True), direct, each)
+        with ExitStack() as running:
+            plain = _measured(tollgate(running, folder, cores, base, governed=False), direct, each)
+        columns = [ours, plain, *_reference(folder, cores, direct, base, each, ours.full.rate / 2)]
         columns.append(_measured(direct, direct, each))
         for name, environment in peers.items():
             with ExitStack() as running:

@@ -37,6 +37,7 @@ class Figures:
     full: Load
     cpu_us: float | None
     database_us: float | None
+    store_us: float | None
     alone: Latency | None
     half: Latency | None
     streams: Load
@@ -56,11 +57,12 @@ def measure(subject: Subject, direct: Subject, seconds: float, half_rate: float 
         + load(subject.url, token=subject.token, connections=CONNECTIONS, seconds=min(_WARM_SECONDS, seconds)).requests
     )
     _rest(subject)
-    before, database_before = _cpu(subject.process), _cpu(subject.database)
+    before, database_before, store_before = (_cpu(each) for each in (subject.process, subject.database, subject.store))
     full = load(subject.url, token=subject.token, connections=CONNECTIONS, seconds=seconds)
     _rest(subject)
     cpu = _each(subject.process, before, full.requests)
     database = _each(subject.database, database_before, full.requests)
+    store = _each(subject.store, store_before, full.requests)
     alone = half = None
     if subject is not direct:
         alone = _latency(subject, direct, seconds / 2, connections=1)
@@ -74,7 +76,7 @@ def measure(subject: Subject, direct: Subject, seconds: float, half_rate: float 
     answered += full.requests + streams.requests
     memory = peak_memory(subject.process.pid) if subject.process else None
     missing = max(0, answered - subject.recorded()) if subject.recorded else None
-    return Figures(subject, full, cpu, database, alone, half, streams, stream_cpu, memory, missing)
+    return Figures(subject, full, cpu, database, store, alone, half, streams, stream_cpu, memory, missing)
 
 
 def _latency(

@@ -28,6 +28,7 @@ def table(columns: Sequence[Figures]) -> str:
         row("CPU µs per request", lambda each: _number(each.cpu_us)),
         row("  x nginx", ratio(lambda each: each.cpu_us)),
         row("  PostgreSQL's CPU beside it, µs per request", lambda each: _number(each.database_us)),
+        row("  Valkey's CPU beside it, µs per request", lambda each: _number(each.store_us)),
         row("added latency, one connection: p50 ms", lambda each: _added(each.alone, 0)),
         row("                               p99 ms", lambda each: _added(each.alone, 1)),
         row("added latency, half load:      p50 ms", lambda each: _added(each.half, 0)),

@@ -18,6 +18,7 @@ import psycopg
 from apps.core.embedded import DataFolder, Embedded
 from apps.core.embedded.postgres import Postgres
 from apps.core.embedded.processes import eventually, last_lines, spawn, stop
+from apps.core.embedded.valkey import Valkey
 from apps.core.sealing import Keyring
 from bench.machine import BenchError, Cores, confined, program, version
 
@@ -30,7 +31,7 @@ _CHAT = "/v1/chat/completions"
 class Subject:
     """A server that runs and is to be measured. `process`: the root of its tree; None for the upstream, whose cost is nobody's.
 
-    `database` is the root of PostgreSQL's tree where the server has one.
+    `database` and `store` are the roots of PostgreSQL's and of Valkey's tree, where the server has them.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Subject:
     token: str = "none"
     process: subprocess.Popen[bytes] | None = None
     database: subprocess.Popen[bytes] | None = None
+    store: subprocess.Popen[bytes] | None = None
     recorded: Callable[[], int] | None = None
 
 
@@ -76,9 +78,12 @@ def upstream(ending: ExitStack, folder: Path, cores: Cores) -> Subject:
     return Subject("upstream alone", "", base + _CHAT, base + _CHAT)
 
 
-def tollgate(ending: ExitStack, folder: Path, cores: Cores, upstream_url: str) -> Subject:
-    """`manage.py serve`, both planes in one process, on a private PostgreSQL and Valkey, with one token."""
-    data = folder / "data"
+def tollgate(ending: ExitStack, folder: Path, cores: Cores, upstream_url: str, *, governed: bool) -> Subject:
+    """`manage.py serve`, both planes in one process, on a private PostgreSQL and Valkey, with one token.
+
+    `governed`: policies, limits and budgets apply to it at its organization, its service and itself.
+    """
+    data = folder / ("governed" if governed else "plain")
     data.mkdir(mode=0o711)
     data_folder = DataFolder(data)
     data_folder.lock.take("bench")
@@ -97,12 +102,12 @@ def tollgate(ending: ExitStack, folder: Path, cores: Cores, upstream_url: str) -
         "LOG_LEVEL": "warning",
     }
     _run(["manage.py", "migrate", "--verbosity", "0"], environment)
-    token = _run(["-m", "bench.seed", upstream_url], environment).strip()
+    token = _run(["-m", "bench.seed", upstream_url], environment).split()[governed]
     base = f"http://127.0.0.1:{free_port()}"
     process = started(
         ending,
         [sys.executable, "manage.py", "serve", "--port", base.rpartition(":")[2]],
-        log=folder / "tollgate.log",
+        log=data / "tollgate.log",
         cores=cores,
         measured=True,
         ready=base + "/readyz",
@@ -117,7 +122,9 @@ def tollgate(ending: ExitStack, folder: Path, cores: Cores, upstream_url: str) -
         return row[0] if row else 0
 
     database = next(child for server, child in services.running if isinstance(server, Postgres))
-    return Subject("Tollgate", "", base + _CHAT, base + _CHAT, token, process, database, recorded)
+    store = next(child for server, child in services.running if isinstance(server, Valkey))
+    name = "Tollgate" if governed else "without policies"
+    return Subject(name, "", base + _CHAT, base + _CHAT, token, process, database, store, recorded)
 
 
 def nginx(ending: ExitStack, folder: Path, cores: Cores, upstream_url: str) -> Subject:
