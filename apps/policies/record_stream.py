@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import orjson
 from django.db import connection, transaction
 from psycopg.rows import dict_row
 
@@ -38,7 +39,11 @@ def record_stream(
                 "organization": None if organization is None else organization.pk,
             },
         )
-        yield from cursor
+        for record in cursor:
+            # Django's connections leave JSON to its models.
+            if (others := record["other_usage"]) is not None:
+                record["other_usage"] = orjson.loads(others)
+            yield record
 
 
 def fetch_rows(ids: list[str]) -> list[dict[str, Any]]:
