@@ -17,7 +17,9 @@ _BLANK = re.compile(rb"(?>\r\n|\n|\r){2}")
 _USAGE = re.compile(rb'"usage"\s*:\s*\{')
 _DONE = re.compile(rb"(?:^|[\r\n])data: ?\[DONE\]")
 _TERMINAL = re.compile(rb'"type"\s*:\s*"(?:response\.(?:completed|incomplete|failed)|error)"')
-_MATTERS = re.compile(rb'"type"\s*:\s*"(?:response\.(?:completed|incomplete|failed|[a-z_.]+\.done)|error)"')
+_MATTERS = re.compile(
+    rb'"type"\s*:\s*"(?:response\.(?:completed|incomplete|failed|[a-z_.]+\.(?:done|partial_image))|error)"'
+)
 
 # A piece of an event is held back until the event is whole, so that an error event of ours never lands inside another: up to this
 # size. A larger event passes in pieces; beyond the second size it is not kept for reading either.
@@ -25,7 +27,7 @@ _HELD_MAX = 64 * 1024
 _EVENT_MAX = 16 * 1024 * 1024
 
 # How many events with text are looked at to know what the envelope around it weighs.
-_SAMPLES = 3
+_SAMPLES = 2
 # Up to which length OpenAI pads the text of an event, so that nobody on the line can read it from the sizes.
 _PADDED = 16
 
@@ -40,8 +42,8 @@ class StreamMeter:
         "_hide",
         "_pending",
         "_released",
-        "_samples",
         "_told_at",
+        "_unmeasured",
         "complete",
         "events",
         "model",
@@ -60,7 +62,7 @@ class StreamMeter:
         self.tier = ""  # as in Usage
         self._told_at = 0  # how many events had come when usage was told last
         self._envelope = 0  # size of an event but for the text in it, the least of the first few
-        self._samples = 0
+        self._unmeasured = _SAMPLES  # how many of those are still to come
         self._aside = self._aside_size = 0  # events known to bring no new text, and their size
         self._hide = hide_usage
         self._pending = bytearray()  # the event that is not whole yet
@@ -72,7 +74,7 @@ class StreamMeter:
         if self._pending or not chunk.endswith(b"\n\n") or b"\r" in chunk:
             return self._feed_slowly(chunk)
         self.events += chunk.count(b"\n\n")
-        if self._samples < _SAMPLES:
+        if self._unmeasured:
             self._measure(chunk)
         return self._scan(chunk) if self._is_interesting(chunk) else chunk
 
@@ -81,6 +83,10 @@ class StreamMeter:
         rest, released = bytes(self._pending), self._released
         self._pending.clear()
         self._released = 0
+        if rest:
+            self._aside -= 1  # it is not among the events that were counted, but weighs what they do
+            if self._unmeasured:
+                self._measure(rest)
         if rest and self._is_interesting(rest):
             rest = self._scan(rest, whole_first=released > 0)
         return rest[released:]
@@ -107,7 +113,7 @@ class StreamMeter:
 
         At least one, once an event has come that may carry text: what was begun was not for free.
         """
-        if not self._samples:
+        if not self._envelope:
             return 0
         events = self.events - self._aside
         text = self.size - len(self._pending) - self._aside_size - events * self._envelope
@@ -118,7 +124,7 @@ class StreamMeter:
         for event in split_events(whole):
             data = event_json(event)
             if not self._begins(data):
-                if not self._samples:
+                if not self._envelope:
                     self._put_aside(event)
                 continue
             text = written_size(data)
@@ -126,8 +132,8 @@ class StreamMeter:
                 text -= min(text, _PADDED)
             size = max(1, len(event) - text)
             self._envelope = min(size, self._envelope or size)
-            self._samples += 1
-            if self._samples == _SAMPLES:
+            self._unmeasured -= 1
+            if not self._unmeasured:
                 return
 
     def _put_aside(self, event: bytes) -> None:
@@ -157,7 +163,7 @@ class StreamMeter:
         whole, released = bytes(pending[:cut]), self._released
         del pending[:cut]
         self._released = 0
-        if self._samples < _SAMPLES:
+        if self._unmeasured:
             self._measure(whole)
         if self._is_interesting(whole):
             whole = self._scan(whole, whole_first=released > 0)
@@ -256,7 +262,7 @@ class ResponsesMeter(StreamMeter):
 
     def _read(self, event: bytes) -> bool:
         if not _TERMINAL.search(event):
-            if self._samples:  # the end of something: text that has passed before
+            if self._envelope:  # the end of something, whose text has passed before; or a picture, which is none
                 self._put_aside(event)
             return False
         self._put_aside(event)

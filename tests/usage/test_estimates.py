@@ -132,6 +132,20 @@ def test_text_that_is_told_again_at_the_end_of_an_item_counts_once() -> None:
     assert not meter.complete
 
 
+def test_a_picture_on_its_way_is_no_text() -> None:
+    meter = fed(ResponsesMeter(), *[response("output_text.delta", delta="word") for _ in range(5)])
+    before = meter.estimated_output()
+    fed(meter, response("image_generation_call.partial_image", partial_image_b64="A" * 40_000))
+    assert meter.estimated_output() == before
+
+
+def test_an_event_that_is_cut_off_but_was_passed_on_is_not_for_free() -> None:
+    meter = ChatMeter()
+    event = chat("Hello").rstrip()
+    assert meter.feed(event) + meter.finish() == event
+    assert meter.spent(lambda: 3) == Usage(input=3, output=1, estimated=True)
+
+
 @pytest.mark.parametrize("size", [1, 7, 100])
 def test_an_estimate_does_not_depend_on_how_the_stream_is_cut(size: int) -> None:
     raw = b"".join([chat(""), *[chat("some words here ") for _ in range(40)]])
