@@ -14,6 +14,7 @@ from apps.core.actor import Actor
 from apps.core.ids import uuid7
 from apps.orgs.models import Organization
 from apps.policies.actions.policies import inline_set, policy_attach, policy_create, policy_detach, policy_update
+from apps.policies.counters import reading
 from apps.policies.explanation import Asked, Explanation, as_json, lines
 from apps.policies.models import Budget
 from apps.policies.selectors.explain import explain_call, explain_record
@@ -238,6 +239,27 @@ def test_an_unpriced_model_is_refused_where_a_budget_applies(acme: Organization,
     assert refused(explain(token)) == ("price", 403, "model_unpriced")
     inline_set(layer="token", token=token, fields={"unpriced": "allow"}, actor=actor)
     assert explain(token).verdict == "Allowed."
+
+
+def test_without_counters_the_policy_decides(
+    acme: Organization, token: Token, actor: Actor, settings: Any, request: pytest.FixtureRequest
+) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1"
+    reading.store.cache_clear()
+    request.addfinalizer(reading.store.cache_clear)
+    inline_set(layer="token", token=token, fields={"requests_per_minute": 5}, actor=actor)
+
+    found = explain(token)
+    assert refused(found) == ("counters", 503, "counters_unavailable")
+    assert [(limit.limit, limit.remaining) for limit in found.limits] == [(5, None)]
+    assert "—" in "\n".join(lines(found))
+
+    inline_set(layer="token", token=token, fields={"store_failure": "open"}, actor=actor)
+    assert explain(token).verdict == "Allowed."
+    Budget.objects.create(organization=acme, scope="organization", window="day", limit_usd=5)
+    inline_set(layer="token", token=token, fields={"requests_per_minute": None, "unpriced": "allow"}, actor=actor)
+    inline_set(layer="token", token=token, fields={"store_failure": None}, actor=actor)
+    assert refused(explain(token)) == ("counters", 503, "counters_unavailable")
 
 
 # --- The command ---

@@ -41,7 +41,7 @@ from apps.policies.counters import reading
 from apps.policies.counters.plan import BUDGET_COLUMNS, TOKEN_BUDGETS_SQL, Counted, budget_rules, request
 from apps.policies.decision import Decision, read_decision
 from apps.policies.effective import RULE_FIELDS, Denial, EffectivePolicy, Source
-from apps.policies.explanation import Asked, BudgetSeen, Explanation, LimitSeen, Outcome, RouteSeen, Step
+from apps.policies.explanation import Asked, BudgetSeen, Explanation, LimitSeen, RouteSeen, Step
 from apps.policies.models import Attachment, Budget, Policy
 from apps.policies.routing import select_routes
 from apps.policies.selectors.budgets import ledger_spent
@@ -121,6 +121,7 @@ class _Explainer:
         self._taken, self._routes = self._route()
         self._budgets, self._counted = self._find_budgets()
         self._hold = self._worst_case()
+        self._unasked = False  # whether the counters could not be reached
 
     def explain(self) -> Explanation:
         """What would become of the call."""
@@ -132,7 +133,7 @@ class _Explainer:
             f"Token {self._token} of service {self._token.service}, {self._organization}: {asked.endpoint}, {what}, "
             f"at {asked.at.astimezone(self._zone):%Y-%m-%d %H:%M %Z}. A dry run: nothing is counted.",
             steps=steps,
-            limits=limits or (),
+            limits=limits,
             budgets=budgets,
         )
 
@@ -334,27 +335,25 @@ class _Explainer:
 
     # --- Limits and budgets, as they are ---
 
-    def _limits(self) -> tuple[LimitSeen, ...] | None:
-        """None: the counters cannot be asked."""
+    def _limits(self) -> tuple[LimitSeen, ...]:
         limits = [limit for limit in self._policy.limits if limit.scope != "end_user" or self._asked.end_user]
         if not limits:
             return ()
         states = reading.limit_states(limits, self._asked.end_user)
-        if states is None:
-            return None
+        self._unasked = self._unasked or states is None
         return tuple(
             LimitSeen(
-                scope=state.limit.scope,
-                subject=state.limit.subject,
-                kind=state.limit.kind,
-                limit=state.limit.limit,
-                used=state.used,
-                remaining=state.remaining,
-                reset_seconds=state.reset_seconds,
-                source=Source(state.limit.layer, state.limit.policy_name).describe(),
-                refuses=state.remaining < (self._tokens() if state.limit.kind == "tokens" else 1),
+                scope=limit.scope,
+                subject=limit.subject,
+                kind=limit.kind,
+                limit=limit.limit,
+                used=None if state is None else state.used,
+                remaining=None if state is None else state.remaining,
+                reset_seconds=None if state is None else state.reset_seconds,
+                source=Source(limit.layer, limit.policy_name).describe(),
+                refuses=state is not None and state.remaining < (self._tokens() if limit.kind == "tokens" else 1),
             )
-            for state in states
+            for limit, state in zip(limits, states or [None for _ in limits], strict=True)
         )
 
     def _tokens(self) -> int:
@@ -390,7 +389,9 @@ class _Explainer:
     def _budget_states(self) -> tuple[BudgetSeen, ...]:
         if not self._counted:
             return ()
-        counters = reading.budget_counters(self._counted) or [None for _ in self._counted]
+        found = reading.budget_counters(self._counted)
+        self._unasked = self._unasked or found is None
+        counters = [None for _ in self._counted] if found is None else found
         return tuple(
             self._budget_seen(each, None if counter is None else (counter.spent, counter.held))
             for each, counter in zip(self._counted, counters, strict=True)
@@ -420,19 +421,19 @@ class _Explainer:
             refuses=rule.blocks and full,
         )
 
-    def _counters(self, limits: Sequence[LimitSeen] | None, budgets: Sequence[BudgetSeen]) -> Iterator[Step]:
-        if limits is None:
+    def _counters(self, limits: Sequence[LimitSeen], budgets: Sequence[BudgetSeen]) -> Iterator[Step]:
+        if self._unasked:
             if self._policy.store_failure == "open":
                 yield Step("counters", "passes", "cannot be reached, and the policy lets calls pass then")
             else:
                 source = self._policy.sources["store_failure"].describe()
                 yield _refusal("counters", CountersUnavailable, f"cannot be reached ({source}: closed)")
-        full = [limit for limit in limits or () if limit.refuses]
+        full = [limit for limit in limits if limit.refuses]
         if full:
             said = "; ".join(f"{each.source} allows this {each.scope} {each.limit} {each.kind}" for each in full)
             yield _refusal("limits", LimitExceeded, f"no room: {said}")
         elif limits:
-            yield Step("limits", "passes", "there is room")
+            yield Step("limits", "passes", "not known" if self._unasked else "there is room")
         else:
             yield Step("limits", "passes", "none")
         if any(limit.scope == "end_user" for limit in self._policy.limits) and not self._asked.end_user:
@@ -524,8 +525,7 @@ def _refusal(question: str, error: type[GatewayError], says: str) -> Step:
 def _by_list(question: str, error: type[GatewayError], denial: Denial | None, asked: str) -> Step:
     if denial is not None:
         return _refusal(question, error, f"{asked} is not allowed by {denial.describe()}")
-    outcome: Outcome = "passes"
-    return Step(question, outcome, asked)
+    return Step(question, "passes", asked)
 
 
 def _route_seen(candidate: _Candidate, skipped: str) -> RouteSeen:
