@@ -250,7 +250,8 @@ async def _relay_large(
     if len(kept) <= _READ_FOR_USAGE:
         _learn(exchange, call, bytes(kept))
     else:
-        exchange.usage = Usage(input=estimated_input(call.body), estimated=True)
+        output = (exchange.bytes_out + len(held)) // 4 if call.writes else None
+        exchange.usage = Usage(input=estimated_input(call.body), output=output, estimated=True)
     exchange.count_out(len(held))
     exchange.record(200)
     await exchange.send({"type": "http.response.body", "body": held, "more_body": False})
