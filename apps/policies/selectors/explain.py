@@ -39,6 +39,7 @@ from apps.core.ids import uuid7_floor
 from apps.core.sealing import SealingError
 from apps.policies.counters import reading
 from apps.policies.counters.plan import BUDGET_COLUMNS, TOKEN_BUDGETS_SQL, Counted, budget_rules, request
+from apps.policies.counters.reading import LimitState
 from apps.policies.decision import Decision, read_decision
 from apps.policies.effective import RULE_FIELDS, Denial, EffectivePolicy, Source
 from apps.policies.explanation import Asked, BudgetSeen, Explanation, LimitSeen, RouteSeen, Step
@@ -341,6 +342,7 @@ class _Explainer:
             return ()
         states = reading.limit_states(limits, self._asked.end_user)
         self._unasked = self._unasked or states is None
+        known: Sequence[LimitState | None] = [None for _ in limits] if states is None else states
         return tuple(
             LimitSeen(
                 scope=limit.scope,
@@ -353,7 +355,7 @@ class _Explainer:
                 source=Source(limit.layer, limit.policy_name).describe(),
                 refuses=state is not None and state.remaining < (self._tokens() if limit.kind == "tokens" else 1),
             )
-            for limit, state in zip(limits, states or [None for _ in limits], strict=True)
+            for limit, state in zip(limits, known, strict=True)
         )
 
     def _tokens(self) -> int:
