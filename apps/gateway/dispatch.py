@@ -114,7 +114,7 @@ async def _send(exchange: Exchange, call: Call, attempt: Attempt, pool: Upstream
 def upstream_body(call: Call, route: Route, *, stream: bool) -> bytes:
     """The client's bytes, but for the model's name where the route has another, the output cap of a policy, and the usage that
     we ask for on streams."""
-    body, head = call.body, call.head
+    body, head = openai.unambiguous(call.body), call.head
     if head.model != route.upstream_model:
         body = openai.rewrite(body, {"model": orjson.dumps(route.upstream_model)})
     if call.output_cap is not None:

@@ -45,6 +45,9 @@ async def handle(exchange: Exchange, means: Means, *, records_are_possible: bool
         unforeseen = GatewayError()
         unforeseen.__cause__ = exc
         await refuse(exchange, unforeseen)
+    finally:
+        # The record settles. Should it ever fail to, the call's slots and holds must not be kept for good.
+        exchange.hold.settle(exchange.usage, 0)
 
 
 async def answer(exchange: Exchange, means: Means, *, records_are_possible: bool) -> None:

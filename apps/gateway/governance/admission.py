@@ -1,7 +1,7 @@
 """May the call be made now: caps, price, limits and budgets; what it takes of them is held until it is settled."""
 
 from apps.core import endpoints
-from apps.core.errors import CountersUnavailable, ModelUnpriced, PolicyRefusal, TooManyInputTokens
+from apps.core.errors import CountersUnavailable, InvalidValue, ModelUnpriced, PolicyRefusal, TooManyInputTokens
 from apps.core.logs import get_logger
 from apps.gateway import metrics
 from apps.gateway.counters.counters import Counters, Packed, Unbuilt, Verdict
@@ -47,6 +47,11 @@ class Admission:
         typical = self._typical_of(call)
         amount = worst = 0
         if request.budgets:
+            if call.head.background:
+                raise InvalidValue(
+                    "'background' is not possible where a budget applies: what it costs is known only after the answer.",
+                    param="background",
+                )
             worst = _worst(exchange, call)
             usual = typical.cost() if policy.hold_estimate == "typical" else None
             amount = worst if usual is None else min(usual, worst)

@@ -39,6 +39,7 @@ class RequestHead(msgspec.Struct):
     max_tool_calls: _Tokens | None = None
     n: _Tokens | None = None
     service_tier: _Identifier | None = None
+    background: bool | None = None
     metadata: msgspec.Raw = _ABSENT
     previous_response_id: msgspec.Raw = _ABSENT
     conversation: msgspec.Raw = _ABSENT
@@ -109,6 +110,25 @@ def capping_output(body: bytes, head: RequestHead, endpoint: str, cap: int, *, d
         return rewrite(body, {"max_output_tokens": b"%d" % cap})
     names = [name for name in ("max_tokens", "max_completion_tokens") if getattr(head, name) is not None] or [default]
     return rewrite(body, dict.fromkeys(names, b"%d" % cap))
+
+
+_DECIDING = re.compile(rb'"(?:model|max_(?:completion_|output_)?tokens|n|service_tier|stream)"')
+_ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")
+
+
+def unambiguous(body: bytes) -> bytes:
+    """The same body with each field once, as we have read it: the last one.
+
+    A provider that takes the first of two must not be asked for another model, or for more, than was decided on. Bodies in which no
+    such field can occur twice, nearly all, stay as they are.
+    """
+    found = _DECIDING.findall(body)
+    if len(found) != len(set(found)):
+        return rewrite(body, {})
+    # No client escapes letters, but whoever wants to hide a field's name.
+    if b"\\u00" in body and _ESCAPED_ASCII.search(body):
+        return rewrite(body, {})
+    return body
 
 
 def tags_of(head: RequestHead) -> tuple[str, ...]:

@@ -17,27 +17,33 @@ elseif call('HDEL', KEYS[3], request) == 0 and ARGV[n + 6] == '1' then
 end
 for i = 1, S do
     local key, a = KEYS[3 + i], 2 * i + 1
-    if taken and ARGV[a + 1] ~= '-1' and call('HINCRBY', key, 'c', -1) < 0 then call('HSET', key, 'c', 0) end
-    if ARGV[a] ~= '-1' and back ~= 0 and call('HEXISTS', key, 'kt') == 1 then call('HINCRBY', key, 'k', back) end
+    local tpm = ARGV[a] ~= '-1' and back ~= 0
+    if taken and ARGV[a + 1] ~= '-1' or tpm then
+        local held = call('HMGET', key, 'c', 'kt', 'k')
+        local running, left = tonumber(held[1]) or 0, tonumber(held[3]) or 0
+        if taken and ARGV[a + 1] ~= '-1' then running = math.max(0, running - 1) end
+        if tpm then left = left + back end
+        if held[2] then call('HSET', key, 'c', running, 'k', left) end
+    end
 end
 for i = 1, B do
     local key, a = KEYS[3 + S + i], 2 * S + 2 * i + 1
     local window, days = tonumber(ARGV[a]), tonumber(ARGV[a + 1])
-    local held = call('HMGET', key, 'e', 'w', 'r')
+    local held = call('HMGET', key, 'e', 'w', 'r', 's', 'h')
     if held[3] then -- being built: counted at its end, unless the ledger has it by then
         call('HSET', key .. ':late', request, cost .. ';' .. window)
         call('EXPIRE', key .. ':late', 120)
     elseif held[1] == run then
-        local current = tonumber(held[2])
-        if days > 0 then
-            if taken then call('HINCRBY', key, 'h', -amount) end
-            if window > current - days and cost > 0 then
-                call('HINCRBY', key, 's', cost)
+        local current, spent, holds = tonumber(held[2]), tonumber(held[4]), tonumber(held[5])
+        if days > 0 or window == current then
+            if taken then holds = holds - amount end
+            if days == 0 then
+                spent = spent + cost
+            elseif window > current - days and cost > 0 then
+                spent = spent + cost
                 call('HINCRBY', key, 'd' .. ARGV[a], cost)
             end
-        elseif window == current then
-            if taken and amount > 0 then call('HINCRBY', key, 'h', -amount) end
-            if cost > 0 then call('HINCRBY', key, 's', cost) end
+            call('HSET', key, 's', spent, 'h', holds)
         end
     end
 end
