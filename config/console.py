@@ -22,7 +22,7 @@ UNFOLD: dict[str, Any] = {
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
-    "DASHBOARD_CALLBACK": "apps.audit.dashboard.dashboard",
+    "DASHBOARD_CALLBACK": "apps.policies.overview.dashboard",
     "STYLES": [lambda _request: static("console/console.css")],
     "SCRIPTS": [lambda _request: static("console/console.js")],
     "COLORS": {
@@ -51,6 +51,18 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _link(_("Services"), "apps", "services_service"),
                     _link(_("Tokens"), "key", "services_token"),
+                ],
+            },
+            {
+                "title": _("Governance"),
+                "separator": True,
+                "items": [
+                    _link(_("Policies"), "policy", "policies_policy"),
+                    _link(_("Budgets"), "savings", "policies_budget"),
+                    _link(_("Alerts"), "notifications", "policies_budgetalert"),
+                    _link(_("Deliveries"), "outgoing_mail", "policies_alertdelivery"),
+                    _link(_("Webhooks"), "webhook", "policies_webhook"),
+                    _link(_("Adjustments"), "balance", "audit_adjustment"),
                 ],
             },
             {

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.apps import apps
@@ -21,27 +22,29 @@ MOST = 50_000  # requests looked at, so that the page stays quick however busy t
 _FIGURES = """
 WITH recent AS MATERIALIZED (
     SELECT date_bin('1 hour', created_at, %(from)s) AS hour, status >= 400 AS failed, model_asked, service_id,
-        CASE WHEN status < 400 THEN first_byte_us END AS first_byte_us, created_at,
+        CASE WHEN status < 400 THEN first_byte_us END AS first_byte_us, created_at, cost_usd,
+        flags @> '{unpriced}' AS unpriced,
         COALESCE(input_tokens, 0) + COALESCE(cache_read_tokens, 0) + COALESCE(cache_write_5m_tokens, 0)
         + COALESCE(cache_write_1h_tokens, 0) + COALESCE(output_tokens, 0) AS tokens
     FROM audit_requestrecord WHERE id >= %(since)s ORDER BY id DESC LIMIT %(most)s
 ), groups AS (
     SELECT hour, model_asked, service_id, count(*) AS requests, count(*) FILTER (WHERE failed) AS failed,
-        sum(tokens)::bigint AS tokens, min(created_at) AS oldest
+        sum(tokens)::bigint AS tokens, sum(cost_usd) AS cost, count(*) FILTER (WHERE unpriced) AS unpriced,
+        min(created_at) AS oldest
     FROM recent GROUP BY hour, model_asked, service_id
 ), totals AS (
     SELECT COALESCE(sum(requests), 0)::bigint AS requests, COALESCE(sum(failed), 0)::bigint AS failed,
-        COALESCE(sum(tokens), 0)::bigint AS tokens, min(oldest) AS oldest
+        COALESCE(sum(tokens), 0)::bigint AS tokens, COALESCE(sum(unpriced), 0)::bigint AS unpriced, min(oldest) AS oldest
     FROM groups
 ), first_byte AS (
     SELECT percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY first_byte_us) AS quantiles FROM recent
 ), models AS (
     SELECT model_asked AS name, sum(requests)::bigint AS requests, sum(failed)::bigint AS failed,
-        sum(tokens)::bigint AS tokens
+        sum(tokens)::bigint AS tokens, sum(cost)::text AS cost
     FROM groups WHERE model_asked <> '' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 6
 ), services AS (
     SELECT service_id AS id, sum(requests)::bigint AS requests, sum(failed)::bigint AS failed,
-        sum(tokens)::bigint AS tokens
+        sum(tokens)::bigint AS tokens, sum(cost)::text AS cost
     FROM groups WHERE service_id IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 6
 ), hours AS (
     SELECT extract(epoch FROM hour - %(from)s)::int / 3600 AS hour, sum(requests)::bigint AS requests,
@@ -85,8 +88,8 @@ def figures(until: datetime) -> dict[str, Any]:
         "failed_percent": 100 * totals["failed"] / totals["requests"] if totals["requests"] else 0,
         "p50_us": p50,
         "p95_us": p95,
-        "models": models or [],
-        "services": _with_names(services or []),
+        "models": _with_costs(models or []),
+        "services": _with_names(_with_costs(services or [])),
         "bars": _bars(hours or [], since),
         "cut_off": datetime.fromisoformat(totals["oldest"]) if totals["requests"] == MOST else None,
     }
@@ -95,6 +98,11 @@ def figures(until: datetime) -> dict[str, Any]:
 def refusals() -> list[RequestRecord]:
     """The latest requests that did not succeed."""
     return list(RequestRecord.objects.filter(status__gte=400).select_related("service")[:8])
+
+
+def _with_costs(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Money comes as text: a JSON number would be read as a float."""
+    return [{**group, "cost": None if group["cost"] is None else Decimal(group["cost"])} for group in groups]
 
 
 def _with_names(services: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -153,7 +153,7 @@ class ConsoleAdmin(ModelAdmin):
     def ask(
         self,
         request: HttpRequest,
-        row: models.Model,
+        row: models.Model | None,
         *,
         title: str,
         sentence: str,
@@ -162,13 +162,16 @@ class ConsoleAdmin(ModelAdmin):
         danger: bool = False,
         form_class: type[forms.Form] = forms.Form,
         initial: Mapping[str, Any] | None = None,
+        back: str = "",
+        template: str = "console/ask.html",
     ) -> HttpResponse:
         """A page that says what will happen and has one button; the button does it.
 
-        `perform` gets the form's values and returns a sentence for the row's page, or a page of its own. What it refuses
-        (ValidationError) is shown in place.
+        `perform` gets the form's values and returns a sentence for the row's page (or the page at `back`), or a page of its
+        own. What it refuses (ValidationError) is shown in place.
         """
         form = form_class(request.POST if request.method == "POST" else None, initial=dict(initial or {}))
+        back = back or (self.row_url(row) if row is not None else "")
         refused = ""
         if request.method == "POST" and form.is_valid():
             try:
@@ -179,12 +182,13 @@ class ConsoleAdmin(ModelAdmin):
                 if not isinstance(done, str):
                     return done
                 messages.success(request, done)
-                return HttpResponseRedirect(self.row_url(row))
+                return HttpResponseRedirect(back)
         return self.page(
             request,
-            "console/ask.html",
+            template,
             title=title,
             row=row,
+            back=back,
             sentence=sentence,
             button=button,
             danger=danger,

@@ -7,7 +7,8 @@ from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -40,7 +41,7 @@ class OrganizationAdmin(ConsoleAdmin):
     list_display = ("name", "slug", "timezone", "state", "created_at")
     search_fields = ("name", "slug")
     fields = ("name", "slug", "timezone")
-    actions_detail = ("suspend", "resume")
+    actions_detail = ("limits", "suspend", "resume")
 
     @display(
         description=gettext_lazy("state"), label={"active": "success", "suspended": "danger"}, ordering="suspended_at"
@@ -64,6 +65,12 @@ class OrganizationAdmin(ConsoleAdmin):
         return [
             item for item in super().get_actions_detail(request, object_id) if not item.action_name.endswith(hidden)
         ]
+
+    @action(description=gettext_lazy("What limits it"), url_path="limits", icon="speed")
+    def limits(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """On to what limits its tokens, together and one by one."""
+        self.row_or_404(request, object_id)
+        return HttpResponseRedirect(reverse("admin:policies_policy_limits_here", args=("organization", object_id)))
 
     @action(description=gettext_lazy("Suspend"), url_path="suspend", icon="pause_circle", variant=ActionVariant.DANGER)
     def suspend(self, request: HttpRequest, object_id: str) -> HttpResponse:

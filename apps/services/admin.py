@@ -6,7 +6,7 @@ from typing import Any, cast
 from django.conf import settings
 from django.contrib import admin
 from django.db.models import Count, Max, Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
@@ -39,7 +39,7 @@ class ServiceAdmin(ConsoleAdmin):
     search_fields = ("name", "organization__name", "organization__slug")
     autocomplete_fields = ("organization",)
     fields = ("organization", "name")
-    actions_detail = ("issue", "disable", "enable")
+    actions_detail = ("issue", "limits", "disable", "enable")
     change_form_after_template = "console/service_tokens.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -107,6 +107,12 @@ class ServiceAdmin(ConsoleAdmin):
         return HttpResponse(
             status=302, headers={"Location": f"{reverse('admin:services_token_add')}?service={object_id}"}
         )
+
+    @action(description=gettext_lazy("What limits it"), url_path="limits", icon="speed")
+    def limits(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """On to what limits its tokens."""
+        self.row_or_404(request, object_id)
+        return HttpResponseRedirect(reverse("admin:policies_policy_limits_here", args=("service", object_id)))
 
     @action(description=gettext_lazy("Disable"), url_path="disable", icon="pause_circle", variant=ActionVariant.DANGER)
     def disable(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -198,7 +204,7 @@ class TokenAdmin(ConsoleAdmin):
     add_fieldsets = ((None, {"fields": ("service", "name", "lifetime", "scopes")}),)
     autocomplete_fields = ("service",)
     actions = ("revoke_selected",)
-    actions_detail = ("revoke",)
+    actions_detail = ("limits", "revoke")
 
     @display(description=gettext_lazy("token"))
     def shown(self, token: Token) -> str:
@@ -257,9 +263,15 @@ class TokenAdmin(ConsoleAdmin):
 
     def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
         """A revoked token cannot be revoked again."""
-        if self.row_or_404(request, object_id).revoked_at is not None:
-            return []
-        return list(super().get_actions_detail(request, object_id))
+        is_revoked = self.row_or_404(request, object_id).revoked_at is not None
+        items = super().get_actions_detail(request, object_id)
+        return [item for item in items if not (is_revoked and item.action_name.endswith("_revoke"))]
+
+    @action(description=gettext_lazy("What limits it"), url_path="limits", icon="speed")
+    def limits(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """On to what limits this token."""
+        self.row_or_404(request, object_id)
+        return HttpResponseRedirect(reverse("admin:policies_policy_limits_here", args=("token", object_id)))
 
     @action(description=gettext_lazy("Revoke"), url_path="revoke", icon="block", variant=ActionVariant.DANGER)
     def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:

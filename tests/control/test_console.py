@@ -1,6 +1,7 @@
 """What the console promises: every page opens for its owner and for nobody else, and no page shows a secret."""
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -13,16 +14,20 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils.timezone import now
 
-from apps.audit.models import AdminEvent, RequestRecord
+from apps.audit.models import Adjustment, AdminEvent, RequestRecord
 from apps.core.actor import Actor
 from apps.core.ids import request_id, uuid7
 from apps.orgs.actions import sign_in_link_issue
 from apps.orgs.models import Membership, Organization, User
+from apps.policies.actions.adjustments import adjustment_record
+from apps.policies.actions.budgets import Subject, budget_create
+from apps.policies.actions.policies import policy_create
+from apps.policies.models import AlertDelivery, Budget, BudgetAlert, Policy, Webhook
 from apps.providers.models import Credential, ProviderModel
 from apps.providers.prices.models import Price
 from apps.services.actions import token_issue
 from apps.services.models import Service, Token
-from tests.control.conftest import PASSWORD, SECRET
+from tests.control.conftest import ACTOR, PASSWORD, SECRET
 from tests.control.recorded import events
 from tests.support.provider import FakeProvider
 
@@ -66,6 +71,13 @@ def record(acme: Organization, service: Service, token: Token, credential: Crede
 @pytest.fixture
 def every_page(owner: User, service: Service, token: Token, credential: Credential, record: RequestRecord) -> list[str]:
     """Every list, add form, row and button of the console."""
+    acme = service.organization
+    budget = budget_create(
+        organization=acme, subject=Subject("organization"), window="month", limit_usd=Decimal(5), actor=ACTOR
+    )
+    alert = BudgetAlert.objects.create(
+        organization=acme, budget=budget, window_start=now(), level=50, spent_usd=Decimal(3), limit_usd=Decimal(5)
+    )
     rows = {
         Organization: Organization.objects.get(slug="acme"),
         User: owner,
@@ -74,6 +86,14 @@ def every_page(owner: User, service: Service, token: Token, credential: Credenti
         Token: token,
         Credential: credential,
         ProviderModel: ProviderModel.objects.get(name="sandbox-chat"),
+        Policy: policy_create(organization=acme, name="interns", fields={"requests_per_minute": 0}, actor=ACTOR),
+        Budget: budget,
+        BudgetAlert: alert,
+        AlertDelivery: AlertDelivery.objects.create(
+            organization=acme, alert=alert, channel="email", target="owner@acme.test"
+        ),
+        Webhook: Webhook.objects.create(organization=acme, url="https://hooks.test/a", sealed_secret=b"sealed"),
+        Adjustment: adjustment_record(organization=acme, amount_usd=Decimal("-0.5"), reason="a test", actor=ACTOR),
         Price: Price.objects.filter(model="sandbox-chat").get(),
         RequestRecord: record,
         AdminEvent: AdminEvent.objects.filter(target_id=token.pk).get(),
@@ -84,14 +104,25 @@ def every_page(owner: User, service: Service, token: Token, credential: Credenti
     for model, model_admin in admin.site._registry.items():
         name, row = f"{model._meta.app_label}_{model._meta.model_name}", rows[model]
         pages += [page(f"{name}_changelist"), page(f"{name}_change", row.pk)]
-        if model not in {RequestRecord, AdminEvent}:
+        if model not in {RequestRecord, AdminEvent, BudgetAlert, AlertDelivery}:
             pages.append(page(f"{name}_add"))
-        pages += [page(f"{name}_{button}", row.pk) for button in model_admin.actions_detail if (name, button) != ISSUE]
-        pages += [page(f"{name}_{button}") for button in model_admin.actions_list]
+        pages += [
+            page(f"{name}_{button}", row.pk) for button in model_admin.actions_detail if (name, button) not in LEADS_ON
+        ]
+        pages += [page(f"{name}_{button}") for button in model_admin.actions_list if (name, button) not in LEADS_ON]
+    for layer, key in (("installation", "-"), ("organization", acme.pk), ("service", service.pk), ("token", token.pk)):
+        pages += [page(f"policies_policy_{name}_here", layer, key) for name in ("limits", "rules", "attach")]
     return pages
 
 
-ISSUE = ("services_service", "issue")  # a button that leads on to a form that is in the list already
+# Buttons that lead on to pages that are in the list already, or below.
+LEADS_ON = {
+    ("services_service", "issue"),
+    ("services_service", "limits"),
+    ("services_token", "limits"),
+    ("orgs_organization", "limits"),
+    ("policies_policy", "installation"),
+}
 
 
 def test_every_page_opens_and_shows_no_secret(

@@ -1,0 +1,112 @@
+"""Budgets and limits as gauges: a bar, and the same in words."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from apps.audit.readable import money
+from apps.policies.counters.reading import LimitState
+from apps.policies.models import Budget, Window
+from apps.policies.selectors.budgets import BudgetState
+
+_NEAR, _FULL = 80, 100  # percent
+_KINDS = {
+    "requests": gettext_lazy("requests per minute"),
+    "tokens": gettext_lazy("tokens per minute"),
+    "concurrency": gettext_lazy("concurrent requests"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """One bar: per cent of its width that are used and held, a colour, and words that say the same."""
+
+    label: str
+    used: float
+    held: float
+    tone: str  # good, warn or bad
+    text: str  # what a screen reader says
+    percent: str
+
+
+def tone(percent: float | Decimal) -> str:
+    """Green, then orange from 80 %, then red from 100 %."""
+    return "bad" if percent >= _FULL else "warn" if percent >= _NEAR else "good"
+
+
+def budget_gauge(state: BudgetState) -> Gauge:
+    """What is spent and held of a budget."""
+    held = state.held_usd or Decimal(0)
+    both = (state.spent_usd + held) * 100 / state.limit_usd if state.limit_usd else Decimal(100)
+    used = min(max(state.percent, Decimal(0)), Decimal(100))
+    words = {"spent": money(state.spent_usd), "held": money(held), "limit": money(state.limit_usd)}
+    text = _("%(spent)s of %(limit)s spent") if not held else _("%(spent)s of %(limit)s spent, %(held)s held")
+    return Gauge(
+        label=_("Budget of %(who)s") % {"who": state.label},
+        used=float(used),
+        held=float(min(max(both - used, Decimal(0)), 100 - used)),
+        tone=tone(both),
+        text=text % words,
+        percent=f"{state.percent:.0f} %" if state.percent >= 10 or not state.percent else f"{state.percent:.1f} %",
+    )
+
+
+def limit_gauge(state: LimitState) -> Gauge:
+    """What is used of a limit."""
+    most = state.limit.limit
+    percent = min(100 * state.used / most, 100.0) if most else 100.0
+    return Gauge(
+        label=str(_KINDS[state.limit.kind]),
+        used=percent,
+        held=0,
+        tone=tone(percent),
+        text=_("%(used)s of %(limit)s used") % {"used": f"{state.used:,}", "limit": f"{most:,}"},
+        percent=f"{percent:.0f} %",
+    )
+
+
+def limit_kind(kind: str) -> str:
+    """What is limited, in words."""
+    return str(_KINDS[kind])
+
+
+def budget_rows(states: Iterable[BudgetState]) -> list[dict[str, Any]]:
+    """Budgets for a table of gauges."""
+    return [
+        {
+            "state": state,
+            "budget": state.budget,
+            "gauge": budget_gauge(state),
+            "window": window_words(state.budget),
+            "resets": local_time(state.ends_at, state.budget),
+            "runs_out": runs_out(state),
+        }
+        for state in states
+    ]
+
+
+def window_words(budget: Budget) -> str:
+    """month; 7 days, rolling."""
+    if budget.window == Window.ROLLING:
+        return _("%(days)d days, rolling") % {"days": budget.rolling_days or 0}
+    return str(budget.get_window_display())
+
+
+def runs_out(state: BudgetState) -> str:
+    """When the limit is reached at the pace so far; empty if not in this window, or nobody can say."""
+    if state.remaining_usd <= 0:
+        return _("used up")
+    return local_time(state.projected_exhaustion, state.budget)
+
+
+def local_time(moment: datetime | None, budget: Budget) -> str:
+    """A moment on the organization's clock; empty for none."""
+    if moment is None:
+        return ""
+    return f"{moment.astimezone(ZoneInfo(budget.organization.timezone)):%Y-%m-%d %H:%M}"
