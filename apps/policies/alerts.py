@@ -25,7 +25,6 @@ from apps.core.sealing import SealingError
 from apps.orgs.models import Membership, Organization, Role
 from apps.policies.models import (
     AlertDelivery,
-    Budget,
     BudgetAlert,
     BudgetScope,
     Channel,
@@ -33,7 +32,7 @@ from apps.policies.models import (
     Webhook,
 )
 from apps.policies.outgoing import CannotBeSentError, NotSentError, email_send, webhook_send
-from apps.policies.selectors.budgets import BudgetState, budget_states
+from apps.policies.selectors.budgets import BudgetState, budget_states, budgets_of
 from apps.policies.usd import usd_text
 from apps.policies.windows import span
 from apps.services.models import Service, Token
@@ -68,11 +67,7 @@ ON CONFLICT (budget_id, subject, window_start, level) DO NOTHING RETURNING id
 def budgets_watch() -> int:
     """Raise the alerts of all enabled budgets that have reached a level. Returns how many this run has raised."""
     moment = now()
-    budgets = list(
-        Budget.objects.filter(enabled=True)
-        .exclude(alert_at=[])
-        .select_related("organization", "service", "token", "policy")
-    )
+    budgets = budgets_of().filter(enabled=True).exclude(alert_at=[])
     states = budget_states(budgets, at=moment, projected=False, active_since=moment - ACTIVE)
     reached = [(state, level) for state in states for level in levels_reached(state)]
     raised = _raised_before(reached)

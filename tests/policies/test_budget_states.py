@@ -16,12 +16,14 @@ from apps.orgs.models import Organization
 from apps.policies.actions.adjustments import adjustment_record
 from apps.policies.actions.budgets import Subject, budget_create
 from apps.policies.actions.holds import hold_release
+from apps.policies.alerts import budgets_watch
 from apps.policies.counters import reading, scripts
 from apps.policies.counters.control import forget_budgets, holds, rebuild_now
 from apps.policies.counters.plan import request as planned
-from apps.policies.models import Attachment, Budget, Policy
+from apps.policies.models import Attachment, Budget, BudgetAlert, Policy
 from apps.policies.selectors.budgets import BudgetState, budget_state, budget_states, budgets_of
 from apps.services.models import Token
+from tests.control.conftest import Run
 from tests.support.gateway import test_database_url
 from tests.support.spending import ACTOR, a_service, a_token, an_organization, spend
 
@@ -114,7 +116,8 @@ def test_each_scope_counts_its_own_spending(organization: Organization, token: T
     }
     budgets = [budget_for(organization, subject=subject) for subject in subjects]
     assert [state.spent_usd for state in budget_states(budgets, at=AT)] == list(subjects.values())
-    assert {budget.pk for budget in budgets_of(organization)} == {budget.pk for budget in budgets}
+    assert list(budgets_of(organization)) == budgets  # widest first
+    assert {budget.pk for budget in budgets} <= {budget.pk for budget in budgets_of()}
 
 
 def test_a_policys_budget_has_a_state_for_every_holder(organization: Organization, token: Token) -> None:
@@ -220,6 +223,56 @@ def test_a_counter_that_the_store_lost_is_no_error(organization: Organization, t
     rebuild_now(organization)
     assert forget_budgets(organization) == 1
     assert state_of(budget, now()).source == "ledger"
+
+
+def test_a_level_is_noticed_from_the_counters(organization: Organization, token: Token) -> None:
+    budget = budget_for(organization, "10", alert_at=[50])
+    rebuild_now(organization)
+    hold(budget, token, "9")
+    budgets_watch()
+    assert not BudgetAlert.objects.filter(budget=budget).exists()  # held is not spent
+    (rule,) = reading.rules_of(budget)
+    reading.store().hset(reading.counted(rule, time.time()).key, "s", 5_000_000_000)
+    budgets_watch()
+    alert = BudgetAlert.objects.get(budget=budget)
+    assert (alert.level, alert.spent_usd) == (50, 5)
+
+
+# --- The commands ---
+
+
+def test_holds_are_listed_and_released(organization: Organization, token: Token, run: Run) -> None:
+    budget = budget_for(organization)
+    rebuild_now(organization)
+    request = f"req_{hold(budget, token, '0.5').hex}"
+    title, line = run("release_hold", "--list", "--org", organization.slug).out.splitlines()
+    assert title.split()[:4] == ["REQUEST", "ORG", "TOKEN", "USD"]
+    assert line.split()[:4] == [request, organization.slug, str(token.pk), "0.50"]
+    assert run("release_hold", request).out == f"Released 0.50 USD of {request}.\n"
+    assert run("release_hold", request).code == 1
+    assert run("release_hold", "--list", "--org", organization.slug).out == ""
+
+
+def test_counters_are_compared_with_the_ledger_and_built_anew(
+    organization: Organization, token: Token, run: Run
+) -> None:
+    budget = budget_for(organization)
+    spend(token, "1.5", now())
+    check = ("rebuild_counters", "--org", organization.slug, "--check")
+    unbuilt = run(*check)
+    assert (unbuilt.code, unbuilt.out) == (0, "Compared 0 counters with the ledger: no difference.\n")
+    assert "not built" in unbuilt.err
+    assert run("rebuild_counters", "--org", organization.slug).out == "Built 1 counter.\n"
+    assert run(*check).out == "Compared 1 counter with the ledger: no difference.\n"
+    (rule,) = reading.rules_of(budget)
+    key = reading.counted(rule, time.time()).key
+    reading.store().hincrby(key, "s", -250_000_000)
+    wrong = run(*check)
+    assert wrong.code == 1
+    assert wrong.out.splitlines()[1].split()[-3:] == ["1.25", "1.50", "-0.25"]
+    assert reading.store().hget(key, "s") == "1250000000"
+    run("rebuild_counters", "--org", organization.slug)
+    assert run(*check).code == 0
 
 
 # --- When it runs out ---

@@ -9,7 +9,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Case, QuerySet, When
 from django.utils.timezone import now
 
 from apps.orgs.models import Organization
@@ -21,6 +21,7 @@ from apps.policies.windows import Span, span
 from apps.services.models import Service, Token
 
 TOP_END_USERS = 50
+_WIDEST_FIRST = ("organization", "service", "token", "policy", "end_user", "tag")
 _SETTLED = timedelta(hours=1)  # a younger window says nothing about its end
 _SETTLED_SHARE = Decimal("0.03")  # nor does one of which less has passed
 _RECENT = timedelta(days=7)  # a total budget's pace is that of so many days
@@ -73,9 +74,13 @@ class _Asked:
         return self.counted.span
 
 
-def budgets_of(organization: Organization) -> QuerySet[Budget]:
-    """Its budgets, widest scope first, with what they name."""
-    return Budget.objects.filter(organization=organization).select_related("organization", "service", "token", "policy")
+def budgets_of(organization: Organization | None = None) -> QuerySet[Budget]:
+    """Its budgets, or with None everybody's, widest scope first, with what they name."""
+    widest_first = Case(*(When(scope=scope, then=place) for place, scope in enumerate(_WIDEST_FIRST)))
+    budgets = Budget.objects.select_related("organization", "service", "token", "policy")
+    if organization is not None:
+        budgets = budgets.filter(organization=organization)
+    return budgets.order_by("organization__slug", widest_first, "window", "rolling_days", "id")
 
 
 def budget_states(

@@ -6,7 +6,6 @@ import orjson
 from apps.core.commands import OperatorCommand
 from apps.orgs.arguments import named_organization
 from apps.policies.budget_tables import budget_table, state_facts
-from apps.policies.models import Budget
 from apps.policies.selectors.budgets import budget_states, budgets_of
 
 
@@ -25,12 +24,7 @@ class Command(OperatorCommand):
 
     def handle(self, *, org: str | None, json: bool, **_options: Any) -> None:
         """Says so where held amounts are not known."""
-        if org is None:
-            budgets = Budget.objects.select_related("organization", "service", "token", "policy").order_by(
-                "organization__slug", "scope", "window", "id"
-            )
-        else:
-            budgets = budgets_of(named_organization(org))
+        budgets = budgets_of(None if org is None else named_organization(org))
         states = budget_states(budgets)
         if json:
             for state in states:

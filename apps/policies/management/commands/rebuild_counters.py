@@ -49,7 +49,7 @@ class Command(OperatorCommand):
                 built += rebuild_now(organization)
             except RebuildFailed as reason:
                 failed.append(f"{organization.slug}: {reason}")
-        self.stdout.write(f"Built {built} counters.")
+        self.stdout.write(f"Built {_counters(built)}.")
         if failed:
             raise CommandError(f"Not built, and to be tried again by the next call: {'; '.join(failed)}.")
 
@@ -73,15 +73,19 @@ class Command(OperatorCommand):
                     row = (nano_text(counter.spent), nano_text(ledger), nano_text(counter.spent - ledger))
                     rows.append((organization.slug, names[each.rule.id], *row))
         if missing:
-            self.say(f"{missing} counters are not built: the next call does that.")
+            self.say(f"{_counters(missing)} not built: the next call does that.")
         if not rows:
-            self.stdout.write(f"{compared} counters agree with the ledger.")
+            self.stdout.write(f"Compared {_counters(compared)} with the ledger: no difference.")
             return
         for line in table(
             ("ORG", "BUDGET", "COUNTER", "LEDGER", "DIFFERENCE"), rows, right={"COUNTER", "LEDGER", "DIFFERENCE"}
         ):
             self.stdout.write(line)
         raise CommandError(
-            f"{len(rows)} of {compared} counters differ from the ledger. What was answered in the last second may not be in the "
-            "ledger yet; if they differ still, `manage.py rebuild_counters` builds them anew."
+            f"Compared {_counters(compared)} with the ledger: {len(rows)} different. What was answered in the last second may not "
+            "be in the ledger yet; if they differ still, `manage.py rebuild_counters` builds them anew."
         )
+
+
+def _counters(count: int) -> str:
+    return f"{count} counter" if count == 1 else f"{count} counters"
