@@ -7,9 +7,9 @@ CHANNEL = "tollgate_change"
 # SECURITY DEFINER: whoever may change a row may thereby note the change, and needs no right on core_change itself.
 # xid8 values fit a bigint for the next 9 quintillion transactions.
 FUNCTION = f"""
-CREATE FUNCTION core_note_change() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE OR REPLACE FUNCTION core_note_change() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
-    ignored text[] := TG_ARGV;
+    ignored text[] := COALESCE(TG_ARGV, '{{}}'); -- NULL where the trigger names none
     before jsonb; after jsonb; row_data jsonb;
 BEGIN
     IF TG_OP <> 'TRUNCATE' THEN

@@ -208,7 +208,7 @@ class Exchange:
         self.hold.settle(self.usage, spent)
 
     def _cost(self) -> Cost:
-        """What the call cost; no amount where nothing was used, or where the prices are not known, which is flagged."""
+        """What the call cost; no amount where nothing was used. What has no price is flagged, and left out of the amount."""
         usage = self.usage
         if usage is _NOTHING_USED or not self.attempts:
             return _NO_COST
@@ -218,7 +218,7 @@ class Exchange:
         if sheet is None:
             return _NO_COST  # admission has said what becomes of such calls
         cost = sheet.cost(usage)
-        if cost.pico is None and "unpriced" not in self.flags:
+        if cost.missing and "unpriced" not in self.flags:
             self.flags.append("unpriced")
         if cost.unknown_tier:
             self.flags.append("unknown_tier")

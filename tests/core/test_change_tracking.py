@@ -14,7 +14,11 @@ from apps.core.ids import uuid7
 # What the gateway's directory keeps in memory (apps/gateway/directory/queries.py).
 TRACKED = (
     "orgs_organization",
+    "policies_attachment",
+    "policies_budget",
+    "policies_policy",
     "providers_credential",
+    "providers_price",
     "providers_providermodel",
     "services_service",
     "services_token",
@@ -52,6 +56,16 @@ def test_insert_update_and_delete_are_noted_with_row_and_organization(session: "
     assert noted(session) == [change] * 2
     session.execute("DELETE FROM scratch")
     assert noted(session) == [change] * 3
+
+
+def test_rows_are_named_where_no_column_is_ignored(session: "psycopg.Connection[Any]") -> None:
+    session.execute("CREATE TEMPORARY TABLE plain (id uuid, organization_id uuid)")
+    session.execute(sql.SQL(str(track_changes("plain").sql)))
+    row, organization = uuid7(), uuid7()
+    session.execute("INSERT INTO plain VALUES (%s, %s)", (row, organization))
+    found = session.execute("SELECT row_id, organization_id FROM core_change WHERE kind = 'plain'").fetchall()
+    session.execute("DELETE FROM core_change WHERE kind = 'plain'")
+    assert found == [(row, organization)]
 
 
 def test_every_row_of_one_statement_is_noted(session: "psycopg.Connection[Any]") -> None:

@@ -86,12 +86,20 @@ def test_the_price_rows_that_were_used_are_named_the_standard_one_first() -> Non
 def test_what_was_used_and_has_no_price_makes_the_call_unpriced_and_not_free() -> None:
     found = sheet(row(input="2"))
     assert found.cost(Usage(input=10)).pico == 20_000_000
-    cost = found.cost(Usage(input=10, output=1))
+    cost = found.cost(Usage(output=1))
     assert (cost.pico, cost.price_ids, cost.missing) == (None, (), "output")
+    cost = found.cost(Usage(input=10, output=1))
+    assert (cost.pico, cost.price_ids, cost.missing) == (20_000_000, tuple(row.id for row in found.rows), "output")
     assert found.cost(Usage(input=10, searches=1)).missing == "searches"
     assert found.cost(Usage(input=10, images=1)).missing == "images"
     assert found.cost(Usage(seconds=3)).missing == "seconds"
     assert found.cost(Usage(input=10, output=0, images=0)).pico == 20_000_000
+
+
+def test_searches_without_a_price_are_not_covered_by_a_price_of_tokens() -> None:
+    found = sheet(row(input="2", output="8"))
+    assert found.bound(input_tokens=10, output_tokens=5) is not None
+    assert found.bound(input_tokens=10, output_tokens=5, searches=1) is None
 
 
 def test_a_price_of_zero_is_free_which_is_different_from_none() -> None:
@@ -174,7 +182,8 @@ def test_no_call_within_its_bound_costs_more_than_it(
 ) -> None:
     served = data.draw(st.sampled_from([asked, ""]))
     usage = msgspec.structs.replace(usage, tier=served)
-    cost = found.cost(usage).pico
+    told = found.cost(usage)
+    cost = None if told.missing else told.pico
     tokens_in = sum(
         getattr(usage, name) or 0
         for name in (

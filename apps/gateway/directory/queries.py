@@ -115,7 +115,7 @@ async def load_models(
                 upstream,
                 heads_for(view.provider, view.base_url, facts["api_version"], upstream, secret, view.origin),
                 book,
-                _names(row),
+                _name(row),
                 row["priced_as"],
                 known_as.context_window if known_as else None,
                 known_as.max_output if known_as else None,
@@ -129,26 +129,25 @@ async def load_models(
     return models
 
 
-def _names(row: dict[str, Any]) -> tuple[str, ...]:
-    """Under which names a model's prices may be found. An Azure deployment has any name, so the model's own comes first there."""
-    upstream, name = row["upstream_name"] or row["name"], row["name"]
-    ordered = (name, upstream) if row["provider"] == "azure_openai" else (upstream, name)
-    return tuple(dict.fromkeys(ordered))
+def _name(row: dict[str, Any]) -> str:
+    """The name that a model is priced by: the provider's own. An Azure deployment has any name, so the model's own is taken there.
+
+    Never both: what a provider calls otherwise may be another model, with other prices. `priced_as` says so where it is not.
+    """
+    named: str = row["name"] if row["provider"] == "azure_openai" else row["upstream_name"] or row["name"]
+    return named
 
 
 def _priced(row: dict[str, Any]) -> tuple[str, ...]:
-    return (*_names(row), row["priced_as"]) if row["priced_as"] else _names(row)
+    return (_name(row), row["priced_as"]) if row["priced_as"] else (_name(row),)
 
 
 def _facts(row: dict[str, Any]) -> ModelFacts | None:
     """What is known of a model's size, by the names its prices have."""
     provider, _, other = row["priced_as"].rpartition("/")
-    words = [(provider or row["provider"], other)] if other else [(row["provider"], name) for name in _names(row)]
-    for vendor, word in words:
-        for name in names_of(vendor, word):
-            if found := model_facts().get((vendor, name)):
-                return found
-    return None
+    vendor = provider or row["provider"]
+    found = (model_facts().get((vendor, name)) for name in names_of(vendor, other or _name(row)))
+    return next((facts for facts in found if facts is not None), None)
 
 
 def _merged(known: ModelView, more: ModelView) -> ModelView:

@@ -51,17 +51,14 @@ class Route:
     upstream_model: str
     heads: Mapping[str, bytes]
     book: PriceBook
-    priced: tuple[str, ...]  # the names to look for in the book, best first
+    priced: str  # the name to look for in the book
     priced_as: str  # another name that it is to be priced as; empty: its own
     context: int | None  # the most input tokens, where known
     longest: int | None  # the most output tokens, where known
 
     def sheet(self, at: float) -> PriceSheet | None:
         """Its prices at a time (Unix seconds); None: nobody has told us any."""
-        for name in self.priced:
-            if (found := self.book.sheet(self.credential.provider, name, at, self.priced_as)) is not None:
-                return found
-        return None
+        return self.book.sheet(self.credential.provider, self.priced, at, self.priced_as)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ _OUTPUTS = ("output", "reasoning")
 _AUDIO_INPUTS, _AUDIO_OUTPUTS = ("audio_input", "audio_cache_read"), ("audio_output",)
 _IMAGE_INPUTS, _IMAGE_OUTPUTS = ("image_input", "image_cache_read"), ("image_output",)
 _BUCKETS = (*TOKEN_BUCKETS, *MEASURES)
+_SEARCHES = list(MEASURES).index("searches")
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -55,9 +56,9 @@ def read_row(row: Mapping[str, Any]) -> Row:
 class Cost(msgspec.Struct, frozen=True):
     """What one call cost."""
 
-    pico: int | None  # pico-USD; None: something was used that has no price
+    pico: int | None  # pico-USD of all that has a price; None: nothing of what was used has one
     price_ids: tuple[str, ...]  # hex ids of the rows used, the standard tier's first; none if there is no amount
-    missing: str = ""  # the bucket without a price
+    missing: str = ""  # a bucket that was used and has no price: the amount is without it
     unknown_tier: str = ""  # the tier served, if no row is for it: then the dearest tier's prices were taken
 
 
@@ -238,6 +239,8 @@ class _Bound(msgspec.Struct, frozen=True, kw_only=True):
                     measured = True
                 elif count:
                     unpriced = True
+            if counts[_SEARCHES] and self.measures[_SEARCHES] is None:
+                return None  # paid beside the tokens, so these do not cover it
         if self.token_priced:
             if input_tokens:
                 if self.input is None:
@@ -348,7 +351,7 @@ def _cost(plans: tuple[_Plan, ...], usage: Usage) -> Cost:
     elif missing and plan.per_request and not plan.token_priced:
         missing = ""  # billed by the request alone
     if missing:
-        return Cost(None, (), missing)
+        return Cost(pico, _ids(plan, usage), missing) if pico else Cost(None, (), missing)
     return Cost(pico, plan.sole or _ids(plan, usage))
 
 
