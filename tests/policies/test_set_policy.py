@@ -146,6 +146,7 @@ def test_places_of_another_organization_are_not_named(run: Run, token: Token, ze
     other, _ = token_issue(service=service_create(organization=zeta, name="own", actor=actor), name="x", actor=actor)
     for place in (("service", "own"), ("token", str(other.pk)), ("token", other.hint)):
         assert run("set_policy", "--org", "acme", "--name", "x", "--attach-to", *place).code == 1
+        assert run("set_policy", "--org", "acme", "--inline", "--cache", "no", "--attach-to", *place).code == 1
     assert not Attachment.objects.exists()
 
 
