@@ -9,9 +9,10 @@ from django.core.exceptions import ValidationError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from apps.audit.models import AdminEvent
+from apps.audit.models import Adjustment, AdminEvent
 from apps.core.models import Change
 from apps.orgs.models import Organization
+from apps.policies.actions.adjustments import adjustment_record
 from apps.policies.actions.budgets import (
     Subject,
     budget_create,
@@ -326,3 +327,29 @@ def test_gateways_are_told_of_every_change(organization: Organization) -> None:
     seen.append(changes())
     assert seen == sorted(set(seen))
     assert seen[0] >= 1
+
+
+# --- Adjustments ---
+
+
+def test_an_adjustment_names_rows_of_its_organization_alone(organization: Organization) -> None:
+    service = a_service(organization)
+    token = a_token(service)
+    other = an_organization()
+    wrong: list[tuple[str, Organization, dict[str, Any]]] = [
+        ("token", other, {"token": token}),
+        ("service", other, {"service": service}),
+        ("token", organization, {"token": token, "service": a_service(organization)}),
+    ]
+    for field, owner, rows in wrong:
+        with pytest.raises(ValidationError) as caught:
+            adjustment_record(organization=owner, amount_usd=Decimal(1), reason="x", actor=ACTOR, **rows)
+        assert list(caught.value.message_dict) == [field]
+    assert not Adjustment.objects.filter(organization_id__in=[organization.pk, other.pk]).exists()
+
+
+@pytest.mark.parametrize("usd", ["NaN", "Infinity", "0", "-0", "9000000.01", "-9000000.01", "1E-13"])
+def test_an_adjustment_that_is_no_amount_is_refused(organization: Organization, usd: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        adjustment_record(organization=organization, amount_usd=Decimal(usd), reason="x", actor=ACTOR)
+    assert list(caught.value.message_dict) == ["amount_usd"]
