@@ -138,6 +138,7 @@ USE_TZ = True
 # --- Data plane ---
 MAX_BODY_BYTES = env("MAX_BODY_BYTES", size, "32M")
 MAX_JSON_DEPTH = env("MAX_JSON_DEPTH", whole, "128")
+REQUEST_HEAD_TIMEOUT = env("REQUEST_HEAD_TIMEOUT", seconds, "60")  # for a request's head, and for a connection's first
 UPSTREAM_CONNECT_TIMEOUT = env("UPSTREAM_CONNECT_TIMEOUT", seconds, "10")
 UPSTREAM_FIRST_BYTE_TIMEOUT = env("UPSTREAM_FIRST_BYTE_TIMEOUT", seconds, "300")
 UPSTREAM_IDLE_TIMEOUT = env("UPSTREAM_IDLE_TIMEOUT", seconds, "60")  # longest silence between two chunks

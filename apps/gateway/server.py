@@ -4,9 +4,11 @@ ASGI's own way stays what it is and works under any server; the shorter one spar
 second write for every whole answer, and a task's step and two dictionaries for every chunk of a stream.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
+from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from apps.core.errors import HeadersTooLarge
@@ -87,11 +89,18 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._head_is_too_large = False
         self._in_body = False
+        self._head_timer: asyncio.TimerHandle | None = None  # while a head is awaited or incomplete
         self.on_disconnect: Callable[[], None] | None = None  # of the request being answered; later ones wait for it
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
+        """As uvicorn's; the first request is due."""
+        super().connection_made(transport)
+        self._head_timer = self.loop.call_later(settings.REQUEST_HEAD_TIMEOUT, transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """As uvicorn's; then whoever watches is told."""
         super().connection_lost(exc)
+        self._head_has_come()
         callback, self.on_disconnect = self.on_disconnect, None
         if callback is not None:
             callback()
@@ -104,6 +113,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             super().data_received(data)
             if not self._in_body and self._head_bytes > MAX_HEAD_BYTES:
                 self._refuse_head()
+            elif self._head_bytes and self._head_timer is None:
+                # A head in pieces. Whoever sends them slowly enough would keep the connection for good.
+                self._head_timer = self.loop.call_later(settings.REQUEST_HEAD_TIMEOUT, self.transport.close)
             return
         super().data_received(data)
 
@@ -121,6 +133,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 raise HeadersTooLarge
         self._in_body = True
         self._head_bytes = 0
+        self._head_has_come()
         super().on_headers_complete()
         # The request's task has been made, and runs when this callback is over.
         cast("dict[str, object]", self.scope)[CLIENT] = Client(self, self.cycle)
@@ -129,6 +142,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """It is whole; the next one's head may follow on this connection."""
         super().on_message_complete()
         self._in_body = False
+
+    def _head_has_come(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
     def send_400_response(self, msg: str) -> None:
         """As uvicorn's, to what is no HTTP; a head that we refused to parse has an answer of its own."""

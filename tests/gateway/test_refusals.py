@@ -20,7 +20,7 @@ from apps.providers.actions import credential_disable
 from apps.services.actions import service_disable, service_enable, token_revoke
 from apps.services.models import Token
 from apps.services.tokens import token_generate
-from tests.support.gateway import eventually
+from tests.support.gateway import GatewayProcess, eventually
 from tests.support.provider import FakeProvider
 from tests.support.tenant import ACTOR, Tenant, recorded
 
@@ -341,6 +341,22 @@ def test_a_head_that_never_ends_is_refused(everyday: Tenant) -> None:
         with pytest.raises(ConnectionError):
             for number in range(100_000):  # the first megabyte or two may lie in the kernel's buffers
                 connection.sendall(b"x-%d: %s\r\n" % (number, b"y" * 1000))
+
+
+def test_a_head_that_comes_too_slowly_closes_its_connection_and_a_patient_body_does_not() -> None:
+    with GatewayProcess({"REQUEST_HEAD_TIMEOUT": "1"}) as gateway:
+        silent = socket.create_connection(("127.0.0.1", gateway.port), timeout=10)
+        slow = socket.create_connection(("127.0.0.1", gateway.port), timeout=10)
+        kept = socket.create_connection(("127.0.0.1", gateway.port), timeout=10)
+        with silent, slow, kept:
+            kept.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{")
+            slow.sendall(b"GET /v1/models HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert slow.recv(65536).startswith(b"HTTP/1.1 401 ")
+            slow.sendall(b"GET /v1/models HTTP/1.1\r\nho")
+            assert slow.recv(65536) == b""
+            assert silent.recv(65536) == b""
+            kept.sendall(b"}")
+            assert kept.recv(65536).startswith(b"HTTP/1.1 401 ")
 
 
 # --- 404, 405, 502: where to ---
