@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -22,6 +23,9 @@ from apps.core.console import ReadOnlyAdmin
 from apps.core.ids import parse_request_id
 from apps.core.theme import InfinitePaginator, display
 
+# Who puts a record's `decision` into words, as tables: the room that decides appends itself, as this one does not know it.
+decision_tellers: list[Callable[[dict[str, Any]], list["Told"]]] = []
+
 # How a moment is written in an event; shown to the second.
 _MOMENT = re.compile(r"\A(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.\d+)?\+00:00\Z")
 
@@ -31,6 +35,15 @@ FLAGS = {
     "unpriced": gettext_lazy("No price was known for what was used: its cost is not counted anywhere."),
     "usage_mismatch": gettext_lazy("The provider's total is not the sum of its parts: look at the buckets."),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A part of a decision as a table; a row's last cell says whether it was this that refused the call."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[tuple[tuple[str, ...], bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +160,9 @@ class RequestRecordAdmin(ReadOnlyAdmin):
             facts=_facts(record),
             flags=[{"name": flag, "sentence": FLAGS.get(flag, "")} for flag in record.flags],
             prices=_prices(record),
-            decision=None if record.decision is None else json.dumps(record.decision, indent=2, ensure_ascii=False),
+            decision=[]
+            if record.decision is None
+            else [told for tell in decision_tellers for told in tell(record.decision)],
         )
 
 
@@ -230,6 +245,12 @@ def _cost(record: RequestRecord) -> str:
     return f"{'≈ ' if record.usage_estimated else ''}{money(record.cost_usd)}"
 
 
+def _exactly(record: RequestRecord) -> str:
+    """The cost to the last digit, where the short form leaves some out."""
+    exact = money_exact(record.cost_usd)
+    return exact if record.cost_usd and exact != money(record.cost_usd) else ""
+
+
 def _prices(record: RequestRecord) -> list[Any]:
     """The rows of the price book that the cost was computed from, in their order."""
     if not record.price_ids:
@@ -253,7 +274,7 @@ def _figures(record: RequestRecord) -> list[tuple[str, str, str]]:
         ),
         (_("Tokens in"), _count(input_total(record)), cached or estimated),
         (_("Tokens out"), _count(record.output_tokens), thought or estimated),
-        (_("Cost"), _cost(record), money_exact(record.cost_usd) if record.cost_usd else ""),
+        (_("Cost"), _cost(record), _exactly(record)),
     ]
 
 

@@ -6,4 +6,4 @@ class PoliciesConfig(AppConfig):
     """Policies, limits and budgets."""
 
     name = "apps.policies"
-    verbose_name = _("Policies")
+    verbose_name = _("Governance")

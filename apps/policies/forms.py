@@ -61,7 +61,7 @@ class LinesField(forms.CharField):
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         """Whether the entries differ."""
-        return list(initial or []) != self.to_python(data)
+        return bool(list(initial or []) != self.to_python(data))
 
 
 class CountField(forms.CharField):
@@ -87,7 +87,7 @@ class _UsdField(forms.CharField):
         return usd_text(value) if isinstance(value, Decimal) else value
 
     def to_python(self, value: Any) -> Any:
-        text = super().to_python(value).strip()
+        text = (super().to_python(value) or "").strip()
         if not text:
             return None
         try:
@@ -122,7 +122,7 @@ class _LevelsField(forms.CharField):
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         try:
-            return list(initial or []) != self.to_python(data)
+            return bool(list(initial or []) != self.to_python(data))
         except ValidationError:
             return True
 
@@ -245,6 +245,7 @@ class PolicyForm(RuleFields, ConsoleForm):
     class Meta:
         model = Policy
         fields = ("organization", "name")
+        help_texts = {"organization": _("Empty: the installation's, which can hold for every organization.")}
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """With what the policy says as the start."""

@@ -61,12 +61,12 @@ class BudgetAdmin(ConsoleAdmin):
     form = BudgetForm
     list_display = (
         "whose",
-        "organization",
-        "window_shown",
         "gauge",
         "remaining",
+        "window_shown",
         "resets",
         "runs_out",
+        "organization",
         "action",
         "state",
     )
@@ -401,9 +401,9 @@ def _adjustments(budget: Budget) -> "QuerySet[Adjustment]":
     rows = Adjustment.objects.filter(organization_id=budget.organization_id)
     match budget.scope:
         case BudgetScope.SERVICE:
-            rows = rows.filter(service_id=budget.service_id)
+            rows = rows.filter(service=budget.service)
         case BudgetScope.TOKEN:
-            rows = rows.filter(token_id=budget.token_id)
+            rows = rows.filter(token=budget.token)
         case BudgetScope.TAG:
             rows = rows.filter(tags__contains=[budget.tag])
         case BudgetScope.END_USER if budget.end_user == EVERY_END_USER:

@@ -86,6 +86,14 @@ class Target:
         """The token, service or organization; None: the installation."""
         return self.place.token or self.place.service or self.place.organization
 
+    @property
+    def link(self) -> str:
+        """The page of its row; empty for the installation."""
+        if self.row is None:
+            return ""
+        meta = self.row._meta
+        return reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=(self.row.pk,))
+
     def within(self) -> list["Target"]:
         """This place and the wider ones, the narrowest first."""
         token, service, organization = self.place.token, self.place.service, self.place.organization

@@ -1,7 +1,7 @@
 """The console's pages about policies: edit, attach, detach, preview; and, from limits.py, what limits a token."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
@@ -35,7 +35,7 @@ class PolicyAdmin(LimitsPages, ConsoleAdmin):
     ordering = ("name",)
     search_fields = ("name", "organization__name", "organization__slug")
     autocomplete_fields = ("organization",)
-    fieldsets = (
+    fieldsets: ClassVar[Any] = (
         (None, {"fields": ("organization", "name"), "description": EMPTY_IS_NOT_ZERO}),
         *((title, {"fields": names}) for title, names in RULE_GROUPS),
     )

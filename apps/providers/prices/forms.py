@@ -10,7 +10,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.utils.text import format_lazy
+from django.utils.text import capfirst, format_lazy
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
@@ -62,8 +62,8 @@ _PriceFields: Any = type(
     "_PriceFields",
     (forms.Form,),
     {
-        **{kind: _amount(kind_label(kind)) for kind in TOKEN_KINDS},
-        **{kind: _amount(format_lazy(_("one {piece}"), piece=piece)) for kind, piece in PIECES.items()},
+        **{kind: _amount(capfirst(kind_label(kind))) for kind in TOKEN_KINDS},
+        **{kind: _amount(format_lazy(_("One {piece}"), piece=piece)) for kind, piece in PIECES.items()},
     },
 )
 
@@ -85,6 +85,7 @@ class PriceForm(_PriceFields, ConsoleForm):  # type: ignore[misc]  # made above,
     class Meta:
         model = Price
         fields = ("organization", "provider", "model", "tier", "above_input_tokens", "source", "note")
+        help_texts = {"organization": _("Empty: the installation's book, for all without a price of their own.")}
 
     def clean_effective_from(self) -> datetime:
         """Now, unless it says."""
