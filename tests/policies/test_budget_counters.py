@@ -1,16 +1,21 @@
 """Operators see what running calls hold, free it, and compare the counters with the ledger."""
 
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from django.core.exceptions import ValidationError
+from django.db import connection
 from django.utils.timezone import now
 
 from apps.audit.models import AdminEvent
 from apps.core.ids import uuid7
+from apps.core.rows import one_sentence
 from apps.orgs.models import Organization
 from apps.policies.actions.adjustments import adjustment_record
 from apps.policies.actions.budgets import Subject, budget_create
@@ -192,3 +197,28 @@ def test_counters_are_compared_with_the_ledger_and_built_anew(
     assert reading.store().hget(key, "s") == "1250000000"
     run("rebuild_counters", "--org", organization.slug)
     assert run(*check).code == 0
+
+
+# --- Two at once ---
+
+
+def test_of_two_who_make_the_same_budget_one_is_told_that_there_is_one(organization: Organization) -> None:
+    barrier = threading.Barrier(2)
+
+    def make() -> str:
+        try:
+            connection.ensure_connection()
+            barrier.wait(10)
+            budget_for(organization)
+        except ValidationError as refusal:
+            return one_sentence(refusal)
+        else:
+            return "made"
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        told = sorted(done.result() for done in [pool.submit(make) for _ in range(2)])
+    assert "change that one" in told[0]
+    assert told[1] == "made"
+    assert Budget.objects.filter(organization=organization).count() == 1
