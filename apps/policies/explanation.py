@@ -69,7 +69,7 @@ class BudgetSeen:
     spent_usd: Decimal
     held_usd: Decimal | None
     remaining_usd: Decimal
-    resets_at: datetime | None  # None: never
+    resets_at: datetime | None  # None: never, or the budget is gone
     action: str
     refuses: bool
 
@@ -214,7 +214,7 @@ def _budget_lines(budgets: Sequence[BudgetSeen], zone: ZoneInfo) -> Iterator[str
         yield "Budgets (USD):"
     for budget in budgets:
         held = "not known" if budget.held_usd is None else usd_text(budget.held_usd)
-        ends = "never" if budget.resets_at is None else _shown(budget.resets_at, zone)
+        ends = _shown(budget.resets_at, zone)
         full = "  FULL" if budget.refuses else ""
         yield f"  {budget.label} ({budget.action}){full}"
         yield (

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +13,7 @@ from apps.policies.actions.policies import inline_set
 from apps.policies.explanation import Asked, Explanation
 from apps.policies.models import Budget
 from apps.policies.selectors.explain import explain_call, explain_record
+from apps.providers.prices.actions import price_set
 from apps.services.models import Token
 from tests.support.gateway import eventually
 from tests.support.tenant import ACTOR, Tenant
@@ -63,6 +65,19 @@ def budget(limit: str) -> Callable[[Tenant], None]:
     return prepare
 
 
+def priced_by_another_name(acme: Tenant) -> None:
+    """What clients call `renamed` is another model at its provider, with a price or without."""
+    price_set(
+        organization=acme.organization,
+        provider="openai_compatible",
+        model="renamed",
+        prices={"input": Decimal(1), "output": Decimal(1)},
+        effective_from=now() - timedelta(days=1),
+        actor=ACTOR,
+    )
+    budget("1")(acme)
+
+
 @pytest.mark.parametrize(
     ("prepare", "sent", "expected"),
     [
@@ -81,6 +96,8 @@ def budget(limit: str) -> Callable[[Tenant], None]:
         (rules(end_user_requests_per_minute=0), {}, (200, "")),
         (budget("0.000001"), {"max_tokens": 5}, (402, "budget_exceeded")),
         (budget("1"), {"max_tokens": 5}, (200, "")),
+        (budget("0.00001"), {"max_tokens": 5}, (402, "budget_exceeded")),
+        (priced_by_another_name, {"model": "renamed"}, (403, "model_unpriced")),
     ],
 )
 def test_a_dry_run_ends_as_the_call_does(

@@ -342,6 +342,10 @@ def test_a_request_is_explained_as_it_was(run: Run, acme: Organization, token: T
         status=429,
         error_code="limit_requests",
         flags=["unpriced"],
+        attempts=[
+            {"credential": "eu", "status": None, "error_code": "upstream_idle_timeout"},
+            {"credential": "main", "status": 200, "error_code": ""},
+        ],
         decision={
             "hold": 1_500_000,
             "tokens": 0,
@@ -365,7 +369,11 @@ def test_a_request_is_explained_as_it_was(run: Run, acme: Organization, token: T
         Decimal("4.74999999"),
     )
     assert second.label == f"budget {gone.hex}, deleted since"
+    assert first.resets_at is not None
+    assert first.resets_at - record.created_at <= timedelta(days=1)
+    assert second.resets_at is None
     assert found.routes[0].credential == "eu"
+    assert found.facts["attempts"] == ("eu: upstream_idle_timeout", "main: 200")
     assert found.facts["held"] == Decimal("0.0015")
     assert found.notes == ()
     text = "\n".join(lines(found))

@@ -5,17 +5,16 @@ a budget is shown at its worst case.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db import connection
-from django.db.models import Q
 
-from apps.audit.models import AdminEvent, RequestRecord
+from apps.audit.models import RequestRecord
 from apps.core.errors import (
     BudgetExceeded,
     CountersUnavailable,
@@ -35,31 +34,32 @@ from apps.core.errors import (
     TokenSuspended,
     TooManyInputTokens,
 )
-from apps.core.ids import uuid7_floor
-from apps.core.sealing import SealingError
 from apps.policies.counters import reading
 from apps.policies.counters.plan import BUDGET_COLUMNS, TOKEN_BUDGETS_SQL, Counted, budget_rules, request
 from apps.policies.counters.reading import LimitState
-from apps.policies.decision import Decision, read_decision
+from apps.policies.decision import read_decision
 from apps.policies.effective import RULE_FIELDS, Denial, EffectivePolicy, Source
 from apps.policies.explanation import Asked, BudgetSeen, Explanation, LimitSeen, RouteSeen, Step
-from apps.policies.models import Attachment, Budget, Policy
+from apps.policies.models import Budget
 from apps.policies.routing import select_routes
 from apps.policies.selectors.budgets import ledger_spent
+from apps.policies.selectors.candidates import Candidate, find_candidates, longest_output, models_named, sheet_of
 from apps.policies.selectors.policies import effective_for_token
+from apps.policies.selectors.recorded import (
+    attempt_text,
+    budget_label,
+    budget_rows,
+    budgets_then,
+    changes_since,
+    limits_then,
+)
 from apps.policies.usd import usd_text
-from apps.providers.models import Credential, Provider, ProviderModel
-from apps.providers.prices.book import names_of
-from apps.providers.prices.seed import model_facts
-from apps.providers.prices.selectors import price_book
-from apps.providers.prices.sheet import PriceSheet
+from apps.providers.models import Credential
 from apps.services.models import Token, TokenState
 
-_OUTPUT_UNKNOWN = 16_384  # output tokens assumed of a model whose longest answer nobody has told us
 _BYTES_A_TOKEN = 4  # of input, estimated
 _EVENTS_SHOWN = 5
 _NANO = Decimal(1_000_000_000)
-_PICO = Decimal(1_000_000_000_000)
 
 
 def explain_call(token: Token, asked: Asked) -> Explanation:
@@ -90,22 +90,6 @@ def explain_record(record: RequestRecord) -> Explanation | None:
     return _Explainer(token, asked).explain_recorded(record)
 
 
-class _CredentialSeen(NamedTuple):
-    id: str
-    provider: str
-    label: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """One credential that could serve the model. `unusable`: why the gateway does not even consider it."""
-
-    credential: _CredentialSeen
-    model: ProviderModel
-    upstream: str
-    unusable: str
-
-
 class _Explainer:
     """One call of one token."""
 
@@ -114,11 +98,7 @@ class _Explainer:
         self._organization = token.organization
         self._zone = ZoneInfo(token.organization.timezone)
         self._policy: EffectivePolicy = effective_for_token(token)
-        self._models = list(
-            ProviderModel.objects.filter(
-                Q(organization=self._organization) | Q(organization=None), name=asked.model
-            ).order_by("id")
-        )
+        self._models = models_named(self._organization, asked.model)
         self._taken, self._routes = self._route()
         self._budgets, self._counted = self._find_budgets()
         self._hold = self._worst_case()
@@ -140,18 +120,19 @@ class _Explainer:
 
     def explain_recorded(self, record: RequestRecord) -> Explanation:
         """What was decided of it."""
+        token = self._token
         decision = read_decision(record.decision) if record.decision else None
-        notes = list(self._changes_since(record.created_at))
+        notes = list(changes_since(record.created_at, token, self._policy))
         if decision is None:
             notes.append("No limit and no budget was asked for this request.")
         elif decision.unasked:
             notes.append("The counters could not be reached, and the policy lets calls pass then.")
         found = self._explanation(
-            f"Request {record.shown_id}: token {self._token} of service {self._token.service}, {self._organization}. "
+            f"Request {record.shown_id}: token {token} of service {token.service}, {self._organization}. "
             "Questions are answered by the policies as they are now; limits and budgets are those of that moment.",
             steps=list(self._questions(of_the_past=True)),
-            limits=tuple(self._limits_then(decision)) if decision else (),
-            budgets=tuple(self._budgets_then(decision)) if decision else (),
+            limits=tuple(limits_then(decision, self._policy)) if decision else (),
+            budgets=tuple(budgets_then(decision, record.created_at, self._zone)) if decision else (),
             facts={
                 "time": record.created_at,
                 "endpoint": record.endpoint,
@@ -162,7 +143,7 @@ class _Explainer:
                 "cost": record.cost_usd,
                 "flags": tuple(record.flags),
                 "held": Decimal(decision.hold) / _NANO if decision else None,
-                "attempts": tuple(_attempt(attempt) for attempt in record.attempts),
+                "attempts": tuple(attempt_text(attempt) for attempt in record.attempts),
             },
             notes=tuple(notes),
         )
@@ -271,9 +252,9 @@ class _Explainer:
 
     # --- Routes and prices ---
 
-    def _route(self) -> tuple[list[_Candidate], list[RouteSeen]]:
+    def _route(self) -> tuple[list[Candidate], list[RouteSeen]]:
         """The candidates that may be asked, best first; and all of them as shown."""
-        self._candidates = list(self._find_candidates())
+        self._candidates = list(find_candidates(self._organization, self._models))
         usable = [candidate for candidate in self._candidates if not candidate.unusable]
         taken, skipped = select_routes(self._policy, usable)
         reasons = iter(
@@ -283,33 +264,6 @@ class _Explainer:
         left_out = (candidate for candidate in self._candidates if candidate not in taken)
         shown += [_route_seen(candidate, candidate.unusable or next(reasons)) for candidate in left_out]
         return list(taken), shown
-
-    def _find_candidates(self) -> Iterator[_Candidate]:
-        """As the gateway finds them: an organization's own rows first, then by priority; a credential counts once."""
-        rows = sorted(self._models, key=lambda model: (not model.enabled, model.organization_id is None, model.pk))
-        offered = Credential.objects.filter(
-            Q(organization=self._organization) | Q(organization=None), provider__in={row.provider for row in rows}
-        )
-        ordered = sorted(offered, key=lambda row: (row.organization_id is None, row.priority, row.pk))
-        seen: set[UUID] = set()
-        for model in rows:
-            for row in ordered:
-                if row.provider != model.provider or model.credential_id not in (None, row.pk) or row.pk in seen:
-                    continue
-                seen.add(row.pk)
-                unusable = "the model is disabled there" if not model.enabled else _unusable(row)
-                facts = _CredentialSeen(row.pk.hex, row.provider, row.label)
-                yield _Candidate(facts, model, model.upstream_name or model.name, unusable)
-
-    def _sheet(self) -> PriceSheet | None:
-        """The prices of the first route."""
-        best = self._taken[0]
-        names = _priced_names(best.model)
-        asked_as = [best.model.priced_as] if best.model.priced_as else []
-        book = price_book(self._organization, [*names, *asked_as])
-        at = self._asked.at.timestamp()
-        found = (book.sheet(best.credential.provider, name, at, best.model.priced_as) for name in names)
-        return next((sheet for sheet in found if sheet is not None), None)
 
     def _price_step(self) -> Step:
         rule, source = self._policy.unpriced, self._policy.sources["unpriced"].describe()
@@ -323,11 +277,11 @@ class _Explainer:
 
     def _worst_case(self) -> Decimal | None:
         """USD that a budget holds for the call at most; None: not known."""
-        self._priced = self._sheet() if self._taken else None
+        self._priced = sheet_of(self._taken[0], self._organization, self._asked.at) if self._taken else None
         asked, cap = self._asked, self._policy.max_output_tokens
         if self._priced is None or asked.input_bytes is None:
             return None
-        output = asked.output_tokens if asked.output_tokens is not None else _longest(self._taken[0].model)
+        output = asked.output_tokens if asked.output_tokens is not None else longest_output(self._taken[0].model)
         output = output if cap is None else min(output, cap)
         pico = self._priced.bound(
             input_tokens=asked.input_bytes, output_tokens=0 if asked.endpoint == "embeddings" else output
@@ -386,7 +340,7 @@ class _Explainer:
             tags=asked.tags,
             at=asked.at.timestamp(),
         )
-        return _budget_rows([row["id"] for row in rows]), question.budgets
+        return budget_rows([row["id"] for row in rows]), question.budgets
 
     def _budget_states(self) -> tuple[BudgetSeen, ...]:
         if not self._counted:
@@ -413,7 +367,7 @@ class _Explainer:
         full = remaining < needed if needed is not None else remaining <= 0
         return BudgetSeen(
             id=rule.id.hex,
-            label=_budget_label(self._budgets.get(rule.id), rule.id.hex),
+            label=budget_label(self._budgets.get(rule.id), rule.id.hex),
             limit_usd=limit,
             spent_usd=spent,
             held_usd=held,
@@ -451,74 +405,6 @@ class _Explainer:
 
     # --- A recorded request ---
 
-    def _limits_then(self, decision: Decision) -> Iterator[LimitSeen]:
-        sources = {
-            (limit.scope, limit.subject, limit.kind, limit.limit): Source(limit.layer, limit.policy_name).describe()
-            for limit in self._policy.limits
-        }
-        for limit in decision.limits:
-            yield LimitSeen(
-                scope=limit.scope,
-                subject=limit.subject,
-                kind=limit.kind,
-                limit=limit.limit,
-                used=max(0, limit.limit - limit.remaining),
-                remaining=limit.remaining,
-                reset_seconds=limit.reset_seconds,
-                source=sources.get(
-                    (limit.scope, limit.subject, limit.kind, limit.limit), "a policy that has changed since"
-                ),
-                refuses=limit.refused,
-            )
-
-    def _budgets_then(self, decision: Decision) -> Iterator[BudgetSeen]:
-        rows = _budget_rows([UUID(budget.budget_id) for budget in decision.budgets])
-        ends = {each.rule.id.hex: each.span.ends for each in self._counted}
-        for budget in decision.budgets:
-            row = rows.get(UUID(budget.budget_id))
-            limit, spent, held = (Decimal(nano) / _NANO for nano in (budget.limit, budget.spent, budget.held))
-            end = ends.get(budget.budget_id, float("inf"))
-            yield BudgetSeen(
-                id=budget.budget_id,
-                label=_budget_label(row, budget.budget_id),
-                limit_usd=limit,
-                spent_usd=spent,
-                held_usd=held,
-                remaining_usd=limit - spent - held,
-                resets_at=None if end == float("inf") else datetime.fromtimestamp(end, UTC),
-                action=row.action if row is not None else "block",
-                refuses=budget.refused,
-            )
-
-    def _changes_since(self, at: datetime) -> Iterator[str]:
-        """What operators have changed since, of what holds or held for the token."""
-        token = self._token
-        here = Q(target_id__in=[UUID(rules.policy_id) for rules in self._policy.layers])
-        for side in ("before", "after"):
-            here |= Q(**{f"{side}__layer__in": ["organization", "installation"]})
-            here |= Q(**{f"{side}__service_id": str(token.service_id)}) | Q(**{f"{side}__token_id": str(token.pk)})
-        events = list(
-            AdminEvent.objects.filter(
-                here | Q(action__startswith="budget."),
-                Q(organization_id=token.organization_id) | Q(organization_id=None),
-                Q(action__startswith="policy.") | Q(action__startswith="budget."),
-                created_at__gt=at,
-            ).order_by("id")[: _EVENTS_SHOWN + 1]
-        )
-        for event in events[:_EVENTS_SHOWN]:
-            when = event.created_at.astimezone(self._zone)
-            yield f"Changed since, {when:%Y-%m-%d %H:%M:%S %Z}: {event.action} {event.target_label} by {event.actor_label}."
-        if len(events) > _EVENTS_SHOWN:
-            yield "There are more changes since: see the admin events."
-        if not events:
-            ids = [UUID(rules.policy_id) for rules in self._policy.layers]
-            if Policy.objects.filter(pk__in=ids, updated_at__gt=at).exists() or _attached_since(ids, at):
-                yield "The policies have changed since this request."
-
-
-def _attached_since(policy_ids: Sequence[UUID], at: datetime) -> bool:
-    return Attachment.objects.filter(policy_id__in=policy_ids, id__gt=uuid7_floor(at)).exists()
-
 
 def _refusal(question: str, error: type[GatewayError], says: str) -> Step:
     return Step(question, "refuses", says, error.status, error.code)
@@ -530,50 +416,9 @@ def _by_list(question: str, error: type[GatewayError], denial: Denial | None, as
     return Step(question, "passes", asked)
 
 
-def _route_seen(candidate: _Candidate, skipped: str) -> RouteSeen:
+def _route_seen(candidate: Candidate, skipped: str) -> RouteSeen:
     return RouteSeen(candidate.credential.label, candidate.credential.provider, candidate.upstream, skipped)
-
-
-def _unusable(credential: Credential) -> str:
-    if not credential.enabled:
-        return "the credential is disabled"
-    try:
-        credential.secret()
-    except SealingError:
-        return "its secret cannot be opened"
-    return ""
-
-
-def _priced_names(model: ProviderModel) -> tuple[str, ...]:
-    """Under which names its prices may be found. An Azure deployment has any name, so the model's own comes first there."""
-    upstream = model.upstream_name or model.name
-    ordered = (model.name, upstream) if model.provider == Provider.AZURE_OPENAI else (upstream, model.name)
-    return tuple(dict.fromkeys(ordered))
-
-
-def _longest(model: ProviderModel) -> int:
-    """Output tokens that the model writes at most, as far as is known."""
-    for name in _priced_names(model):
-        for known in names_of(model.provider, name):
-            facts = model_facts().get((model.provider, known))
-            if facts is not None and facts.max_output is not None:
-                return facts.max_output
-    return _OUTPUT_UNKNOWN
 
 
 def _input_tokens(size: int) -> int:
     return -(-size // _BYTES_A_TOKEN)
-
-
-def _budget_rows(ids: Sequence[UUID]) -> dict[UUID, Budget]:
-    rows = Budget.objects.filter(pk__in=ids).select_related("service", "token", "policy")
-    return {row.pk: row for row in rows}
-
-
-def _budget_label(budget: Budget | None, budget_id: str) -> str:
-    return f"budget {budget_id}, deleted since" if budget is None else str(budget)
-
-
-def _attempt(attempt: dict[str, Any]) -> str:
-    status = attempt.get("status") or attempt.get("error") or "no answer"
-    return f"{attempt.get('credential', '?')}: {status}"
