@@ -9,8 +9,9 @@ from apps.gateway.exchange import Exchange
 from apps.gateway.governance.builder import Builder
 from apps.gateway.governance.call import Call
 from apps.gateway.governance.estimates import Typical, bounds, estimated_input
-from apps.gateway.governance.hold import NO_HOLD, Hold
+from apps.gateway.governance.hold import NO_HOLD, Hold, Unasked
 from apps.gateway.governance.refusals import budget_exceeded, limit_exceeded, limit_headers
+from apps.gateway.store.connection import command
 from apps.policies.decision import written
 
 log = get_logger(__name__)
@@ -68,8 +69,7 @@ class Admission:
             log.warning("counters_unasked", request_id=exchange.shown_id.decode())
             exchange.flags.append(UNASKED)
             exchange.decision = {"hold": 0, "tokens": 0, "unasked": True}
-            self._unasked.update(each.key for each in request.budgets)
-            return NO_HOLD
+            return Unasked({each.key for each in request.budgets}, self._unasked)
         exchange.id_headers += limit_headers(request, verdict.state)
         exchange.decision = decision = written(
             request.places, request.budgets, verdict.state, hold=amount, tokens=tokens
@@ -87,11 +87,12 @@ class Admission:
         metrics.limit_refusals.labels(place.scope, verdict.refused).inc()
         raise limit_exceeded(policy, place, verdict, tokens)
 
-    async def forget_unasked(self) -> None:
-        """The store is back: budgets that calls have passed without asking are to be built anew. Raises StoreAway, StoreRefusal."""
+    def forget_unasked(self) -> None:
+        """The store is back: budgets that calls have passed without asking are to be built anew. Raises StoreAway."""
         if self._unasked:
-            keys, self._unasked = self._unasked, set()
-            await self._counters.store.execute("DEL", *keys)
+            keys = list(self._unasked)
+            self._counters.store.tell(command("DEL", *keys), lambda *_: self._unasked.update(keys))
+            self._unasked.clear()
 
     async def _ask(
         self, exchange: Exchange, call: Call, packed: Packed, *, amount: int, worst: int, tokens: int

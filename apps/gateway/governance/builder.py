@@ -60,3 +60,4 @@ class Builder:
             log.warning("budget_rebuild_failed", why=str(why) or type(why).__name__, budgets=len(budgets))
             raise
         metrics.rebuilds.labels("built").inc(len(budgets))
+        log.info("budgets_built", organization=str(organization), budgets=len(budgets))

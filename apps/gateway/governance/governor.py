@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from apps.core.errors import (
@@ -21,6 +22,10 @@ from apps.policies.routing import select_routes
 
 _VARIANTS = 256  # end users and tags whose packed questions are kept; the next ones push the oldest out
 _AGAIN = 3600.0  # seconds after which questions are packed anew in any case
+
+
+# Tokens of one service have the same policy, but for rules of their own: it is kept once.
+_effective = lru_cache(maxsize=4096)(effective_policy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ class Governor:
         """Ids are 32 hexadecimal digits."""
         self.organization, self._token = organization, token
         self._zone = ZoneInfo(timezone)
-        self.policy: EffectivePolicy = effective_policy(layers)
+        self.policy: EffectivePolicy = _effective(tuple(layers))
         self.places: tuple[Place, ...] = places(self.policy.limits)
         self.budgets = tuple(budgets)
         # Whether what a call takes depends on its end user or tags.

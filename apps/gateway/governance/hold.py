@@ -27,6 +27,24 @@ class Hold:
             self._typical.learn(cost, usage.output)
 
 
+class Unasked(Hold):
+    """A call that was let through while the store was away: its budgets are to be built anew, at once and when it has ended."""
+
+    __slots__ = ("_budgets", "_forgotten")
+
+    def __init__(self, budgets: set[str], forgotten: set[str]) -> None:
+        """`budgets`: their keys, which are put into `forgotten`."""
+        super().__init__(None, "", 0, None)
+        self._budgets, self._forgotten = budgets, forgotten
+        forgotten |= budgets
+
+    def settle(self, usage: Usage, cost: int) -> None:
+        """Its record is written: what it cost is the ledger's to tell."""
+        del usage, cost
+        budgets, self._budgets = self._budgets, set()
+        self._forgotten |= budgets
+
+
 NO_HOLD = Hold(None, "", 0, None)
 
 

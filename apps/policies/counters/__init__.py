@@ -7,7 +7,7 @@
     tg:b:…:late  what was settled while it is being built
     tg:hold      request → what it holds, and where (`Taken`); tg:lease: request → until when, in milliseconds
     tg:expired   request → what it held when its lease ran out, until its record says what it cost
-    tg:procs     gateway process → when it was last heard of; tg:since: since when that is known
+    tg:procs     gateway process → when it was last heard of; tg:since: since when that is known; the store's run
     tg:rebuild   a rebuild under way → its beginning; tg:acks:…: the processes that have brought it all they know
 
 Every script runs in one step, so a request takes from all its limits and budgets or from none. Nothing here is the truth: the

@@ -50,7 +50,7 @@ def release(request_id: UUID) -> bool:
 
     Raises redis.RedisError.
     """
-    return bool(_eval(scripts.EXPIRE, [keys.LEASE, keys.HOLD, keys.EXPIRED], [0, request_id.hex]))
+    return bool(_eval(scripts.EXPIRE, [keys.LEASE, keys.HOLD, keys.EXPIRED], ["", 0, request_id.hex, -1]))
 
 
 def forget_budgets(organization: Organization) -> int:
@@ -100,7 +100,9 @@ async def _ledger(organization_id: UUID, budgets: Sequence[Counted]) -> list[int
 
 
 async def _rebuild(organization_id: UUID, budgets: Sequence[Counted]) -> int:
-    async with redis.asyncio.Redis.from_url(settings.REDIS_URL, decode_responses=True, socket_timeout=5) as client:
+    async with redis.asyncio.Redis.from_url(
+        settings.REDIS_URL, decode_responses=True, socket_timeout=5, protocol=2
+    ) as client:
         run_id = (await client.info("server"))["run_id"]
         return await rebuild(_Port(client, run_id), _connect, organization_id, budgets, again=True)
 

@@ -4,8 +4,8 @@ The ledger lacks what gateways have recorded and not yet delivered, and does not
 
 1. marks the budgets (rebuild_begin): from then on they admit nothing, and what is settled for them is kept apart (`late`);
 2. waits until every gateway process has said (`acks`) that all it had recorded by then is in the ledger and all its running calls
-   hold what they hold. A process unheard of for two seconds is dead, and its spool is the others' to deliver before they say so;
-3. reads the ledger in one snapshot, and which of the late requests are in it;
+   hold what they hold. A process unheard of for four seconds is dead, and its spool is the others' to deliver before they say so;
+3. reads the ledger in one snapshot, and which of the late, running and expired requests are in it;
 4. writes the sum, adds the late ones that were not, and what running calls hold, and opens the budget again (rebuild_end).
 """
 
@@ -28,8 +28,10 @@ from apps.policies.counters.scripts import Script
 log = get_logger(__name__)
 
 _LOOK_EVERY = 0.05  # seconds between looks whether all have answered
-_ALIVE = 2_000  # milliseconds since a process was last heard of
-_ALL_HEARD = 1_000  # milliseconds after which every living process has been heard of, since the store forgot them
+_ALIVE = 4_000  # milliseconds since a process was last heard of
+# Milliseconds after which every living process has been heard of, since the store forgot them: they look for it twice a second at
+# least, and are heard of at once when they find it.
+_ALL_HEARD = 1_500
 _PATIENCE = 8.0  # seconds for all processes to answer; then the rebuild is given up, and begun again by the next call
 _LIFE = 7 * 24 * 3600  # seconds until a budget is built anew whatever happened, or forgotten if nobody asks
 
@@ -73,8 +75,7 @@ async def rebuild(
         [keys.REBUILD, keys.PROCS, keys.SINCE, *(each.key for each in budgets)],
         [name, store.run_id, "1" if again else "0"],
     )
-    count = begun[2]
-    mine = [budgets[position - 1] for position in begun[3 : 3 + count]]
+    mine = [budgets[position - 1] for position in begun[2:]]
     try:
         if mine:
             await _wait_for_processes(store, name)
@@ -104,11 +105,12 @@ async def _wait_for_processes(store: StorePort, name: str) -> None:
     while True:
         seconds, micros = await store.execute("TIME")
         now = int(seconds) * 1000 + int(micros) // 1000
-        since = int(await store.execute("GET", keys.SINCE) or now)
+        since, _, run = (await store.execute("GET", keys.SINCE) or "").partition(";")
         heard = await store.execute("HGETALL", keys.PROCS)
         alive = {process for process, at in zip(heard[::2], heard[1::2], strict=True) if now - int(at) <= _ALIVE}
         answered = set(await store.execute("SMEMBERS", keys.acks(name)))
-        if alive <= answered and (now - since >= _ALL_HEARD or not heard):
+        # Where the store has forgotten everybody meanwhile, nothing is known of who lives.
+        if alive <= answered and run == store.run_id and now - int(since) >= _ALL_HEARD:
             return
         if loop.time() > until:
             raise RebuildFailed(f"{len(alive - answered)} of {len(alive)} gateway processes have not answered in time")
@@ -135,7 +137,7 @@ async def _build(
     while True:
         answer = await store.run(
             scripts.REBUILD_END,
-            [each.key, keys.HOLD],
+            [each.key, keys.HOLD, keys.EXPIRED],
             [
                 name,
                 store.run_id,
@@ -149,7 +151,7 @@ async def _build(
             ],
         )
         if answer[0] == 1:
-            log.info("budget_rebuilt", budget=each.key, spent_nano=spent, late=len(asked))
+            log.debug("budget_rebuilt", budget=each.key, spent_nano=spent, late=len(asked))
             return
         if answer[0] == 0:
             raise RebuildFailed("the rebuild took too long and somebody else has begun another")

@@ -44,6 +44,7 @@ for i = 1, B do
     if held[1] ~= run or held[5] then
         unbuilt = unbuilt or {2}
         unbuilt[#unbuilt + 1] = i
+        spent, holds = 0, 0 -- of another run of the store, or another window: nothing is refused for them
     elseif tonumber(held[2]) < window then
         -- A new window: nothing is spent in it. Of rolling days only what lies before them goes.
         if days == 0 then

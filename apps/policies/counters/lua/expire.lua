@@ -1,30 +1,46 @@
--- Take back what requests hold whose lease is over, or that an operator names, and remember it as expired.
--- KEYS: lease, hold, expired. ARGV: how many at most; then requests to release whatever their lease.
+-- Take back what requests hold whose lease is over, or that an operator names. What they cost is charged in the same step where
+-- it is known; else they are remembered as expired, until their records say.
+-- KEYS: lease, hold, expired. ARGV: the store's run id, whether their leases are asked about (1) or not (0), then request and
+--       nano-USD (-1: not known) in turns.
 -- Answer: the requests released.
 local call = redis.call
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local due = {}
-for i = 2, #ARGV do due[#due + 1] = ARGV[i] end
-if #due == 0 then due = call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, tonumber(ARGV[1])) end
 local released = {}
-for _, request in ipairs(due) do
+for i = 3, #ARGV, 2 do
+    local request, cost = ARGV[i], tonumber(ARGV[i + 1])
     local taken = call('HGET', KEYS[2], request)
-    call('ZREM', KEYS[1], request)
-    if taken then
+    local lease = tonumber(call('ZSCORE', KEYS[1], request) or 0)
+    if taken and (ARGV[2] == '0' or lease <= now) then
+        call('ZREM', KEYS[1], request)
         call('HDEL', KEYS[2], request)
-        call('HSET', KEYS[3], request, taken)
+        if cost < 0 then call('HSET', KEYS[3], request, taken) end
         released[#released + 1] = request
         local amount, limits, budgets = string.match(taken, '^%d+;(%d+);[^;]*;[^;]*;([^;]*);([^;]*)$')
         for key in string.gmatch(limits, '[^,]+') do
             if call('HEXISTS', key, 'c') == 1 and call('HINCRBY', key, 'c', -1) < 0 then call('HSET', key, 'c', 0) end
         end
         for key, window, days in string.gmatch(budgets, '([^,=]+)=(%d+)=(%d+)') do
-            local held = call('HMGET', key, 'w', 'r')
-            if held[1] and not held[2] and (days ~= '0' or held[1] == window) then
+            local held = call('HMGET', key, 'e', 'w', 'r')
+            if held[3] then
+                if cost >= 0 then
+                    call('HSET', key .. ':late', request, cost .. ';' .. window)
+                    call('EXPIRE', key .. ':late', 120)
+                end
+            elseif held[2] and (days ~= '0' or held[2] == window) then
                 call('HINCRBY', key, 'h', '-' .. amount)
+                if cost > 0 and held[1] == ARGV[1] then
+                    if days == '0' then
+                        call('HINCRBY', key, 's', cost)
+                    elseif tonumber(window) > tonumber(held[2]) - tonumber(days) then
+                        call('HINCRBY', key, 's', cost)
+                        call('HINCRBY', key, 'd' .. window, cost)
+                    end
+                end
             end
         end
+    elseif not taken then
+        call('ZREM', KEYS[1], request)
     end
 end
 return released

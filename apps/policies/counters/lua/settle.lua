@@ -7,14 +7,20 @@ local n = 2 + 2 * S + 2 * B
 local request, cost, run = ARGV[n + 1], tonumber(ARGV[n + 2]), ARGV[n + 5]
 local back = (tonumber(ARGV[n + 3]) - tonumber(ARGV[n + 4])) * 60000
 local call = redis.call
-local amount, taken = 0, call('HGET', KEYS[2], request)
+local amount, taken, expired = 0, call('HGET', KEYS[2], request), nil
 if taken then
     amount = tonumber(string.match(taken, '^%d+;(%d+);'))
     call('HDEL', KEYS[2], request)
     call('ZREM', KEYS[1], request)
-elseif call('HDEL', KEYS[3], request) == 0 and ARGV[n + 6] == '1' then
-    return 0 -- settled by the try before, or lost with the store, which the ledger makes good
+else
+    expired = call('HGET', KEYS[3], request)
+    if expired then
+        call('HDEL', KEYS[3], request)
+    elseif ARGV[n + 6] == '1' then
+        return 0 -- settled by the try before, or lost with the store, which the ledger makes good
+    end
 end
+local known = taken or expired
 for i = 1, S do
     local key, a = KEYS[3 + i], 2 * i + 1
     local tpm = ARGV[a] ~= '-1' and back ~= 0
@@ -30,6 +36,9 @@ for i = 1, B do
     local key, a = KEYS[3 + S + i], 2 * S + 2 * i + 1
     local window, days = tonumber(ARGV[a]), tonumber(ARGV[a + 1])
     local held = call('HMGET', key, 'e', 'w', 'r', 's', 'h')
+    if known and not string.find(known, key .. '=', 1, true) then
+        held = {} -- this budget was built from a ledger that has the request already
+    end
     if held[3] then -- being built: counted at its end, unless the ledger has it by then
         call('HSET', key .. ':late', request, cost .. ';' .. window)
         call('EXPIRE', key .. ':late', 120)

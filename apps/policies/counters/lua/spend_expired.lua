@@ -11,6 +11,7 @@ for key, window, days in string.gmatch(budgets, '([^,=]+)=(%d+)=(%d+)') do
     local held = call('HMGET', key, 'e', 'w', 'r')
     if held[3] then
         call('HSET', key .. ':late', ARGV[1], cost .. ';' .. window)
+        call('EXPIRE', key .. ':late', 120)
     elseif held[1] == ARGV[3] then
         if days ~= '0' then
             if tonumber(window) > tonumber(held[2]) - tonumber(days) then
