@@ -199,6 +199,15 @@ def test_counters_are_compared_with_the_ledger_and_built_anew(
     assert run(*check).code == 0
 
 
+def test_counters_of_every_end_user_are_forgotten_to_be_built_anew(organization: Organization, run: Run) -> None:
+    budget = budget_for(organization, subject=Subject("end_user", end_user="*"))
+    (rule,) = reading.rules_of(budget)
+    key = reading.counted(rule, time.time(), "ana").key
+    reading.store().hset(key, "s", 1)
+    assert run("rebuild_counters", "--org", organization.slug).code == 0
+    assert not reading.store().exists(key)
+
+
 # --- Two at once ---
 
 

@@ -8,7 +8,7 @@ from apps.core.commands import OperatorCommand
 from apps.orgs.arguments import named_organization
 from apps.orgs.models import Organization
 from apps.policies.budget_tables import table
-from apps.policies.counters.control import known_counters, ledger_now, rebuild_now
+from apps.policies.counters.control import forget_budgets, known_counters, ledger_now, rebuild_now
 from apps.policies.counters.reading import budget_counters
 from apps.policies.counters.rebuild import RebuildFailed
 from apps.policies.models import Budget
@@ -19,8 +19,8 @@ class Command(OperatorCommand):
     """Build budgets' counters anew from the ledger."""
 
     help = (
-        "Build the counters of budgets anew from the ledger, while calls go on: they wait for a moment. With --check only "
-        "compare the two, and change nothing."
+        "Build the counters of budgets anew from the ledger, while calls go on: they wait for a moment. Those that every end "
+        "user has of a budget of * are built by their next call. With --check only compare, and change nothing."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -45,6 +45,8 @@ class Command(OperatorCommand):
     def _rebuild(self, organizations: list[Organization]) -> None:
         built, failed = 0, []
         for organization in organizations:
+            if Budget.objects.filter(organization=organization, end_user="*").exists():
+                forget_budgets(organization)  # which end users have counters is known to the store alone
             try:
                 built += rebuild_now(organization)
             except RebuildFailed as reason:
