@@ -43,8 +43,8 @@ def budget(tenant: Tenant, usd: str, **options: Any) -> Budget:
 
 def ruled(tenant: Tenant, layer: str = "token", **fields: Any) -> None:
     """Rules of the tenant's token, service or organization."""
-    place = {"token": tenant.token_row, "service": tenant.service, "organization": tenant.organization}[layer]
-    inline_set(layer=layer, fields=fields, actor=ACTOR, **{layer: place})
+    place: dict[str, Any] = {"token": tenant.token_row, "service": tenant.service, "organization": tenant.organization}
+    inline_set(layer=layer, fields=fields, actor=ACTOR, **{layer: place[layer]})
 
 
 def spent(tenant: Tenant) -> Decimal:

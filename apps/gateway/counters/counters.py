@@ -43,6 +43,7 @@ class Taken:
     amount: int  # nano-USD held
     tokens: int
     renewed_at: float  # monotonic seconds
+    is_certain: bool = False  # the store has said so
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class Counters:
             answer = store.send(command)
             # Renewed and settled from here on, whatever becomes of the call.
             self.running[request_id] = Taken(packed, amount, tokens, time.monotonic())
-            told: list[Any] = await answer
+            told: list[Any] = await self._answered(answer, command)
         except (StoreAway, StoreRefusal) as why:
             if self.running.pop(request_id, None) is not None:
                 # If anything was taken, it is to be given back.
@@ -103,14 +104,24 @@ class Counters:
         except asyncio.CancelledError:
             # The client has gone, or we stop: whether anything was taken is not known.
             if self.running.pop(request_id, None) is not None:
-                self._send(self._settlement(packed, id_, 0, tokens, 0), again=False)
+                self._send(self._settlement(packed, id_, 0, tokens, 0), again=True)
             raise
         if told[0] == 1:
+            self.running[request_id].is_certain = True
             return Verdict("", 0, told[1:])
         del self.running[request_id]
         if told[0] == 2:
             raise Unbuilt([position - 1 for position in told[1:]])
         return Verdict(told[1], told[2] - 1, told[3:])
+
+    async def _answered(self, answer: asyncio.Future[Any], command: bytes) -> Any:
+        try:
+            return await answer
+        except StoreRefusal as why:
+            if not why.is_forgotten_script:
+                raise
+        await self.store.load_scripts()
+        return await self.store.send(command)
 
     def settle(self, request_id: str, *, cost: int, tokens: int) -> None:
         """Replace what a call took by what it used: nano-USD, and tokens as limits count them. Nothing is waited for."""
@@ -138,7 +149,7 @@ class Counters:
             self._keep(settlement)
 
     def _failed(self, settlement: bytes, why: StoreAway | StoreRefusal) -> None:
-        if isinstance(why, StoreAway):
+        if isinstance(why, StoreAway) or why.passes:
             self._keep(settlement)
         else:
             metrics.settlements_failed.inc()

@@ -17,8 +17,22 @@ class StoreAway(Exception):
 
 
 class StoreRefusal(Exception):
-    """The store answered with an error."""
+    """The store answered with an error, and has done nothing."""
 
+    @property
+    def is_forgotten_script(self) -> bool:
+        """The store does not know the script: it was restarted behind a proxy, or its scripts were flushed."""
+        return str(self).startswith("NOSCRIPT")
+
+    @property
+    def passes(self) -> bool:
+        """Whether the same command may succeed later."""
+        return str(self).partition(" ")[0] in _PASSING
+
+
+_PASSING = frozenset(
+    {"NOSCRIPT", "LOADING", "BUSY", "OOM", "READONLY", "MISCONF", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN"}
+)
 
 # Called with the command that failed, and why.
 Told = Callable[[bytes, StoreAway | StoreRefusal], None]

@@ -18,12 +18,12 @@ log = get_logger(__name__)
 
 _CONNECT = 3.0  # seconds
 _SILENCE = 2.0  # a store that owes an answer for longer than this is away
-_PAUSES = (0.05, 1.0)  # seconds between attempts to connect: the first, and the most
+_PAUSES = (0.05, 0.5)  # seconds between attempts to connect: the first, and the most
 _PORT = 6379
 
 
 class Store:
-    """One kept connection. `connected` is called on each new one, before any other call can be made on it."""
+    """One kept connection. `on_connected` is called on each new one, before any other call can be made on it."""
 
     def __init__(self, url: str) -> None:
         self._options: dict[str, Any] = dict(parse_url(url))
@@ -67,11 +67,24 @@ class Store:
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int]) -> Any:
         """Run a script where speed does not matter. Raises StoreAway, StoreRefusal."""
-        return await self.send(command("EVALSHA", script.sha, len(keys), *keys, *args))
+        packed = command("EVALSHA", script.sha, len(keys), *keys, *args)
+        try:
+            return await self.send(packed)
+        except StoreRefusal as why:
+            if not why.is_forgotten_script:
+                raise
+        await self.load_scripts()
+        return await self.send(packed)
 
     async def execute(self, *parts: str | int) -> Any:
         """Run a plain command. Raises StoreAway, StoreRefusal."""
         return await self.send(command(*parts))
+
+    async def load_scripts(self) -> None:
+        """Tell the store its scripts again. Raises StoreAway, StoreRefusal."""
+        log.warning("store_forgot_scripts")
+        for script in scripts.ALL:
+            await self.execute("SCRIPT", "LOAD", script.source)
 
     async def _keep_connected(self) -> None:
         pause, away = _PAUSES[0], False
