@@ -59,5 +59,9 @@ class Builder:
             metrics.rebuilds.labels("failed").inc()
             log.warning("budget_rebuild_failed", why=str(why) or type(why).__name__, budgets=len(budgets))
             raise
+        except Exception:
+            metrics.rebuilds.labels("failed").inc()
+            log.exception("budget_rebuild_failed")
+            raise
         metrics.rebuilds.labels("built").inc(len(budgets))
         log.info("budgets_built", organization=str(organization), budgets=len(budgets))
