@@ -53,7 +53,10 @@ def email_send(*, to: str, subject: str, body: str, message_id: UUID) -> None:
         body=body,
         to=[to],
         connection=backend,
-        headers={"Message-ID": f"<{message_id}@{domain}>"},  # the same at every attempt, so that readers see one
+        headers={
+            "Message-ID": f"<{message_id}@{domain}>",  # the same at every attempt, so that readers see one
+            "Auto-Submitted": "auto-generated",  # no out-of-office answers, please
+        },
     )
     try:
         message.send()

@@ -212,6 +212,7 @@ def test_the_mail_says_which_budget_and_how_much(
     assert message["from"] == "Tollgate <gate@example.org>"
     assert message["subject"] == "Budget of team=search & <find>: 80 % spent"
     assert message["message-id"] == f"<{only(organization).pk}@example.org>"
+    assert message["auto-submitted"] == "auto-generated"
     for words in ("team=search & <find>", "8.125 USD (81.2 %)", "10.00 USD", "402", organization.slug):
         assert words in text, words
 
