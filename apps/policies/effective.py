@@ -7,6 +7,7 @@ organization's own, its policy, the installation's own, its policy. How they com
 - caps for one request: the narrowest value of all layers;
 - limits: each counts at the place it is attached to, and all of them hold. At one place its own rules come before its policy;
   the installation's default counts for each organization, and the lower of that and the organization's own holds;
+- safeguards (unpriced, hold_estimate, store_failure): the strictest that any layer asks for;
 - choices: the first layer that makes one.
 
 So no narrower layer widens what a wider one restricts. None, "" and an empty list are "not set"; 0 allows none.
@@ -29,6 +30,14 @@ LAYERS: Final = ("token", "service", "organization", "installation")  # stronges
 # What holds where no layer makes a choice.
 DEFAULTS: Final[Mapping[str, str]] = MappingProxyType(
     {"unpriced": "deny_with_budget", "hold_estimate": "worst_case", "store_failure": "closed"}
+)
+# What money and safety depend on, the strictest first.
+SAFEGUARDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "unpriced": ("deny", "deny_with_budget", "flag", "allow"),
+        "hold_estimate": ("worst_case", "typical"),
+        "store_failure": ("closed", "open"),
+    }
 )
 DEFAULT_LAYER: Final = "default"  # the layer of those
 
@@ -277,9 +286,9 @@ def effective_policy(layers: Sequence[Rules]) -> EffectivePolicy:
         layers=ordered,
         max_input_tokens=_narrowest(ordered, "max_input_tokens", sources),
         max_output_tokens=_narrowest(ordered, "max_output_tokens", sources),
-        unpriced=_first(ordered, "unpriced", "", sources) or DEFAULTS["unpriced"],
-        hold_estimate=_first(ordered, "hold_estimate", "", sources) or DEFAULTS["hold_estimate"],
-        store_failure=_first(ordered, "store_failure", "", sources) or DEFAULTS["store_failure"],
+        unpriced=_strictest(ordered, "unpriced", sources),
+        hold_estimate=_strictest(ordered, "hold_estimate", sources),
+        store_failure=_strictest(ordered, "store_failure", sources),
         preferred_provider=_first(ordered, "preferred_provider", "", sources),
         pinned_credential=_first(ordered, "pinned_credential", "", sources),
         cache=_first(ordered, "cache", None, sources),
@@ -293,6 +302,18 @@ def effective_policy(layers: Sequence[Rules]) -> EffectivePolicy:
         _networks=tuple(rules for rules in ordered if rules.allowed_networks),
         _hours=tuple(rules for rules in ordered if rules.allowed_hours),
     )
+
+
+def _strictest(layers: Sequence[Rules], name: str, sources: dict[str, Source]) -> str:
+    order = SAFEGUARDS[name]
+    asked = [
+        (order.index(value), place, rules) for place, rules in enumerate(layers) if (value := getattr(rules, name))
+    ]
+    if not asked:
+        return DEFAULTS[name]
+    rank, _, rules = min(asked, key=lambda each: each[:2])  # of equal ones the strongest layer's
+    sources[name] = Source(rules.layer, rules.name)
+    return order[rank]
 
 
 def _first(layers: Sequence[Rules], name: str, unset: object, sources: dict[str, Source]) -> Any:

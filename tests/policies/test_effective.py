@@ -5,7 +5,7 @@ import re
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import combinations
+from itertools import combinations, pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from apps.policies.effective import (
     DEFAULTS,
     LAYERS,
+    SAFEGUARDS,
     EffectivePolicy,
     Limit,
     Rules,
@@ -327,15 +328,27 @@ def test_each_place_counts_its_end_users_apart() -> None:
 # --- Choices ---
 
 
-def test_the_first_layer_that_chooses_wins_and_what_nobody_chooses_has_a_default() -> None:
+def test_the_first_layer_that_chooses_wins() -> None:
     policy = effective_policy(
-        [
-            rules("installation", unpriced="deny", cache=True, preferred_provider="openai"),
-            rules("service", unpriced="flag", cache=False),
-        ]
+        [rules("installation", cache=True, preferred_provider="openai"), rules("service", cache=False)]
     )
-    assert (policy.unpriced, policy.cache, policy.preferred_provider) == ("flag", False, "openai")
+    assert (policy.cache, policy.preferred_provider) == (False, "openai")
     assert policy.sources["cache"] == Source("service", "service policy")
-    assert (policy.hold_estimate, policy.store_failure) == ("worst_case", "closed")
-    assert policy.sources["store_failure"].describe() == "the default"
     assert policy.pinned_credential == ""
+
+
+@pytest.mark.parametrize(("field", "order"), SAFEGUARDS.items())
+def test_a_safeguard_is_as_strict_as_any_layer_asks_for(field: str, order: tuple[str, ...]) -> None:
+    for strict, lax in pairwise(order):
+        for wide, narrow in ((strict, lax), (lax, strict)):
+            policy = effective_policy([rules("installation", **{field: wide}), rules("token", **{field: narrow})])
+            assert getattr(policy, field) == strict
+            assert policy.sources[field].layer == ("installation" if wide == strict else "token")
+    alone = effective_policy([rules("token", **{field: order[-1]})])
+    assert getattr(alone, field) == order[-1]
+
+
+def test_a_safeguard_that_nobody_asks_for_has_a_default() -> None:
+    policy = effective_policy([])
+    assert (policy.unpriced, policy.hold_estimate, policy.store_failure) == ("deny_with_budget", "worst_case", "closed")
+    assert policy.sources["store_failure"].describe() == "the default"
