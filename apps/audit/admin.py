@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -43,7 +43,7 @@ class Told:
 
     title: str
     columns: tuple[str, ...]
-    rows: list[tuple[tuple[str, ...], bool]]
+    rows: Sequence[tuple[tuple[str, ...], bool]]
 
 
 @dataclass(frozen=True, slots=True)

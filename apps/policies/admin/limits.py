@@ -1,5 +1,6 @@
 """What limits a token, a service, an organization, or the installation: every value with where it comes from, and gauges."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,9 +32,11 @@ from apps.policies.effective import (
     effective_policy,
     rules_from_row,
 )
+from apps.policies.explanation import Asked
 from apps.policies.forms import RULE_NAMES, RulesForm, choose_policy_form
 from apps.policies.models import Attachment, Budget, BudgetScope, Layer, Policy
 from apps.policies.selectors.budgets import BudgetState, budget_states, budgets_of
+from apps.policies.selectors.explain import explain_call
 from apps.policies.selectors.policies import (
     inline_policy,
     layers_for_organization,
@@ -64,6 +67,7 @@ _LISTS = (
     "allowed_networks",
     "allowed_hours",
 )
+_OPTION = re.compile(r" \(--[a-z-]+\)")
 _WHERE = "-"  # the installation's key in addresses
 _BUDGETS_SHOWN = 50
 _SCOPES = {
@@ -156,7 +160,7 @@ class LimitsPages(ConsoleAdmin):
             layers = [*here, _rules(as_if, layer, inline=False, subject=target.row.pk)]
         policy = effective_policy(layers)
         states, more = _budgets(target)
-        asked = {name: request.GET.get(name, "").strip()[:255] for name in ("model", "endpoint", "address")}
+        asked = {name: request.GET.get(name, "").strip()[:255] for name in ("model", "endpoint", "address", "end_user")}
         return self.page(
             request,
             "console/limits.html",
@@ -173,7 +177,8 @@ class LimitsPages(ConsoleAdmin):
             calls=_calls(target),
             budgets_url=_budgets_url(target),
             asked=asked,
-            answers=_answers(policy, target, asked),
+            explained=_explained(target, asked) if as_if is None else None,
+            answers=_answers(policy, target, asked) if as_if is not None or target.place.token is None else [],
             scopes=SCOPES,
         )
 
@@ -444,6 +449,31 @@ def _budgets_url(target: Target) -> str:
     base = reverse("admin:policies_budget_changelist")
     organization = target.place.organization
     return base if organization is None else f"{base}?organization__id__exact={organization.pk}"
+
+
+def _explained(target: Target, asked: dict[str, str]) -> dict[str, Any] | None:
+    """What would become of a call of a token; None if nothing is asked, or it is no token's page."""
+    if target.place.token is None or not any(asked.values()):
+        return None
+    call = Asked(
+        endpoint=asked["endpoint"] or SCOPES[0],
+        at=now(),
+        model=asked["model"],
+        address=asked["address"],
+        end_user=asked["end_user"],
+    )
+    found = explain_call(target.place.token, call)
+    labels = {"passes": ("success", _("passes")), "refuses": ("danger", _("refuses")), "open": ("default", _("open"))}
+    return {
+        "verdict": found.verdict,
+        "is_refused": found.refusal is not None,
+        # Its words are the command's as well, which name an option where something was not said.
+        "steps": [
+            {"step": step, "says": _OPTION.sub("", step.says), "label": labels[step.outcome]} for step in found.steps
+        ],
+        "routes": found.routes,
+        "notes": found.notes,
+    }
 
 
 def _answers(policy: EffectivePolicy, target: Target, asked: dict[str, str]) -> list[dict[str, Any]]:
