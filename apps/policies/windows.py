@@ -9,7 +9,7 @@ _EPOCH = date(1970, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One window of a budget. Unix seconds; `ends` infinite: it never does. `day`: the days since 1970 of its last day."""
+    """One window of a budget. Unix seconds; `ends` infinite: it never does. `day`: the day asked about, in days since 1970."""
 
     starts: float
     ends: float

@@ -282,32 +282,6 @@ def _base_url(url: str, provider: str) -> str:
         return trimmed  # unreadable: the egress rule says so
 
 
-@transaction.atomic
-def secrets_reseal(*, actor: Actor) -> tuple[int, list[Credential]]:
-    """Seal with the first of SEALING_KEYS what another key sealed. Returns how many, and the credentials that do not open."""
-    keyring = settings.SEALING_KEYS
-    resealed, closed = 0, []
-    for credential in Credential.objects.select_for_update().exclude(sealed_secret=None).order_by("pk"):
-        try:
-            if keyring.key_id_of(bytes(credential.sealed_secret or b"")) == keyring.sealing_key_id:
-                continue
-            secret = credential.secret()
-        except SealingError:
-            closed.append(credential)
-            continue
-        credential.sealed_secret = keyring.seal(secret, credential.secret_place())
-        credential.save(update_fields=["sealed_secret", "updated_at"])
-        event_record(
-            "credential.resealed",
-            actor=actor,
-            target=credential,
-            organization_id=credential.organization_id,
-            after={"sealing_key": keyring.sealing_key_id},
-        )
-        resealed += 1
-    return resealed, closed
-
-
 def _seal(credential: Credential, secret: str) -> None:
     secret = secret.strip()
     if not secret:

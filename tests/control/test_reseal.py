@@ -10,6 +10,8 @@ from django.core.management import CommandError, call_command
 from apps.core.actor import Actor
 from apps.core.sealing import Keyring
 from apps.orgs.models import Organization
+from apps.orgs.secrets import sealed_models
+from apps.policies.actions.webhooks import webhook_add
 from apps.providers.actions import credential_add
 from apps.providers.models import Credential
 from tests.control.conftest import SECRET
@@ -47,6 +49,19 @@ def test_secrets_open_with_the_new_key_alone_once_resealed(credential: Credentia
 
     call_command("reseal_secrets", stdout=(again := StringIO()))
     assert again.getvalue() == "Sealed 0 secrets anew.\n"
+
+
+def test_every_kind_of_secret_is_resealed(
+    credential: Credential, acme: Organization, actor: Actor, settings: Any
+) -> None:
+    webhook, secret = webhook_add(organization=acme, url="https://192.0.2.1/hook", actor=actor)
+    assert {type(credential), type(webhook)} <= set(sealed_models())
+    settings.SEALING_KEYS = Keyring.parse(f"{NEW},{OLD},{os.environ['SEALING_KEYS']}")
+    call_command("reseal_secrets", stdout=StringIO())
+
+    settings.SEALING_KEYS = Keyring.parse(NEW)
+    webhook.refresh_from_db()
+    assert settings.SEALING_KEYS.open(bytes(webhook.sealed_secret), webhook.secret_place()) == secret
 
 
 def test_a_secret_that_no_key_opens_is_named_and_left_as_it_is(credential: Credential, settings: Any) -> None:

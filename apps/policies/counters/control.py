@@ -58,11 +58,11 @@ def forget_budgets(organization: Organization) -> int:
 
     Raises redis.RedisError.
     """
+    mine = {budget.hex for budget in Budget.objects.filter(organization=organization).values_list("pk", flat=True)}
     forgotten = 0
-    for budget in Budget.objects.filter(organization=organization):
-        for key in store().scan_iter(match=f"tg:b:{budget.pk.hex}:*", count=1000):
-            if not key.endswith(":late"):
-                forgotten += store().delete(key)
+    for key in store().scan_iter(match="tg:b:*", count=1000):
+        if key.split(":")[2] in mine and not key.endswith(":late"):
+            forgotten += store().delete(key)
     return forgotten
 
 

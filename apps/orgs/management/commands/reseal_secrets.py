@@ -3,7 +3,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from apps.core.commands import OperatorCommand
-from apps.providers.actions import secrets_reseal
+from apps.orgs.secrets import secrets_reseal
 
 
 class Command(OperatorCommand):
@@ -16,5 +16,5 @@ class Command(OperatorCommand):
         resealed, closed = secrets_reseal(actor=self.actor)
         self.stdout.write(f"Sealed {resealed} secrets anew.")
         if closed:
-            labels = ", ".join(str(credential) for credential in closed)
+            labels = ", ".join(str(row) for row in closed)
             raise CommandError(f"Not opened by any of SEALING_KEYS, enter these secrets again: {labels}.")
