@@ -26,6 +26,7 @@ from apps.core.theme import InfinitePaginator, display
 # Who puts a record's `decision` into words, as tables: the room that decides appends itself, as this one does not know it.
 decision_tellers: list[Callable[[dict[str, Any]], list["Told"]]] = []
 
+_TAG = re.compile(r"[a-z0-9_.-]{1,64}=.{1,128}")
 # How a moment is written in an event; shown to the second.
 _MOMENT = re.compile(r"\A(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.\d+)?\+00:00\Z")
 
@@ -133,7 +134,7 @@ class RequestRecordAdmin(ReadOnlyAdmin):
             return queryset, False
         if (found := parse_request_id(term)) is not None:
             return queryset.filter(pk=found), False
-        if "=" in term and queryset.filter(tags__contains=[term]).exclude(tags=[]).exists():
+        if _TAG.fullmatch(term):
             # The second half lets PostgreSQL use the index, which holds only records that have tags.
             return queryset.filter(tags__contains=[term]).exclude(tags=[]), False
         return queryset.filter(end_user=term), False

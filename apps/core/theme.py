@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from django.contrib.auth.forms import PasswordChangeForm
     from django.core.paginator import Paginator
     from django.db.models import Model
-    from django.forms import CheckboxInput, CheckboxSelectMultiple, PasswordInput, Select, Textarea, TextInput
+    from django.forms import (
+        CheckboxInput,
+        CheckboxSelectMultiple,
+        ClearableFileInput,
+        PasswordInput,
+        Select,
+        Textarea,
+        TextInput,
+    )
     from django.http import HttpRequest
 
     class ModelAdmin(admin.ModelAdmin[Any]):
@@ -66,6 +74,7 @@ else:
     from unfold.forms import AdminOwnPasswordChangeForm
     from unfold.paginator import InfinitePaginator
     from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget as CheckboxSelectMultiple
+    from unfold.widgets import UnfoldAdminFileFieldWidget as ClearableFileInput
     from unfold.widgets import UnfoldAdminPasswordWidget as PasswordInput
     from unfold.widgets import UnfoldAdminSelectWidget as Select
     from unfold.widgets import UnfoldAdminTextareaWidget as Textarea
@@ -79,6 +88,7 @@ __all__ = [
     "CheckboxInput",
     "CheckboxSelectMultiple",
     "ChoicesDropdownFilter",
+    "ClearableFileInput",
     "DropdownFilter",
     "InfinitePaginator",
     "ModelAdmin",

@@ -15,7 +15,7 @@ from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.console import ConsoleForm
-from apps.core.theme import CheckboxInput, Select, TextInput
+from apps.core.theme import CheckboxInput, ClearableFileInput, Select, TextInput
 from apps.orgs.models import Organization
 from apps.providers.prices.documents import MAX_BYTES, UNITS, when
 from apps.providers.prices.kinds import KINDS, TOKEN_KINDS
@@ -127,7 +127,7 @@ class UploadForm(_Owned):
     file = forms.FileField(
         label=_("File"),
         help_text=_("CSV with a header, or JSON, as exported here."),
-        widget=forms.FileInput(attrs={"class": "tg-file", "accept": ".csv,.json,text/csv,application/json"}),
+        widget=ClearableFileInput(attrs={"accept": ".csv,.json,text/csv,application/json"}),
     )
     unit = forms.ChoiceField(choices=UNIT_CHOICES, label=_("Its numbers are USD for"), widget=Select())
     effective_from = _moment(_("For rows that do not say. Empty: now."))
