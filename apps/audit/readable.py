@@ -40,6 +40,16 @@ def money(amount: Decimal | None) -> str:
     return f"{sign}${_trimmed(shown)}"
 
 
+def money_compact(amount: Decimal | None) -> str:
+    """USD in few characters: $12,345 from a thousand on, $1.23 M from a million on; below as `money`. Cut, not rounded."""
+    if amount is None or abs(amount) < 1000:
+        return money(amount)
+    sign = "-" if amount < 0 else ""
+    if abs(amount) < 1_000_000:
+        return f"{sign}${abs(amount).quantize(Decimal(1), ROUND_DOWN):,f}"
+    return f"{sign}${(abs(amount) / 1_000_000).quantize(Decimal('0.01'), ROUND_DOWN):,f} M"
+
+
 def money_exact(amount: Decimal | None) -> str:
     """USD to the last digit, with at least two decimals; — for None."""
     if amount is None:

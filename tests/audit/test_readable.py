@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from apps.audit.readable import money, money_exact
+from apps.audit.readable import money, money_compact, money_exact
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,19 @@ from apps.audit.readable import money, money_exact
 def test_money_is_short_in_lists_and_exact_elsewhere(amount: str | None, short: str, exact: str) -> None:
     value = None if amount is None else Decimal(amount)
     assert (money(value), money_exact(value)) == (short, exact)
+
+
+@pytest.mark.parametrize(
+    ("amount", "short"),
+    [
+        ("999.999", "$999.99"),
+        ("1000", "$1,000"),
+        ("12345.99", "$12,345"),
+        ("-12345.99", "-$12,345"),
+        ("999999.99", "$999,999"),
+        ("1239999", "$1.23 M"),
+        ("-5000000000", "-$5,000.00 M"),
+    ],
+)
+def test_large_amounts_need_little_room(amount: str, short: str) -> None:
+    assert money_compact(Decimal(amount)) == short
