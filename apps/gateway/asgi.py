@@ -11,6 +11,7 @@ from apps.audit.flusher import Flusher
 from apps.audit.spool import Spool
 from apps.core.logs import get_logger
 from apps.gateway import metrics
+from apps.gateway.attempts import Health
 from apps.gateway.config import GatewayConfig
 from apps.gateway.counters.counters import Counters
 from apps.gateway.counters.heart import Heart
@@ -45,7 +46,8 @@ class Gateway:
         self._counters = Counters(self._store, config.hold_lease)
         self._builder = Builder(self._store, self._connect)
         self._admission = Admission(self._counters, self._builder)
-        self._means = Means(self._directory, self._admission, self._pool)
+        self._health = Health()
+        self._means = Means(self._directory, self._admission, self._pool, self._health)
         self._heart: Heart | None = None
         self._beating: asyncio.Task[None] | None = None
         self._spool: Spool | None = None
@@ -180,6 +182,7 @@ class Gateway:
         """Bring the gauges up to date."""
         metrics.in_flight.set(self._in_flight)
         metrics.directory_connected.set(int(self._directory.is_connected))
+        metrics.routes_cooling.set(self._health.cooling)
         metrics.store_connected.set(int(self._store.is_connected))
         metrics.settlements_waiting.set(self._counters.unsettled)
         metrics.directory_tokens.set(self._directory.size)

@@ -38,6 +38,8 @@ class GatewayConfig:
     spool_dir: Path
     spool_max_bytes: int
     metrics_token: str
+    upstream_attempts: int
+    upstream_attempts_time: float
     hold_lease: float
     end_user_header: bytes  # in lower case; empty: none
 
@@ -63,6 +65,8 @@ class GatewayConfig:
             spool_dir=settings.SPOOL_DIR,
             spool_max_bytes=settings.SPOOL_MAX_BYTES,
             metrics_token=settings.METRICS_TOKEN,
+            upstream_attempts=max(1, settings.UPSTREAM_ATTEMPTS),
+            upstream_attempts_time=settings.UPSTREAM_ATTEMPTS_TIME,
             hold_lease=settings.HOLD_LEASE,
             end_user_header=settings.END_USER_HEADER.encode(),
         )

@@ -6,6 +6,7 @@ for a failure after their first byte.
 """
 
 import asyncio
+import time
 import zlib
 from collections.abc import Callable, Mapping
 
@@ -15,13 +16,16 @@ from apps.audit.record import clean_text
 from apps.core import endpoints
 from apps.core.errors import (
     ClientClosed,
+    EgressBlocked,
     GatewayError,
     ShuttingDown,
     UpstreamAuthFailed,
     UpstreamDisconnected,
+    UpstreamError,
     UpstreamMalformed,
     UpstreamTimeout,
 )
+from apps.gateway.attempts import RETRYABLE, Attempts, Failure, Health
 from apps.gateway.directory.views import Route
 from apps.gateway.exchange import Attempt, Exchange, Headers
 from apps.gateway.governance.call import Call
@@ -59,39 +63,98 @@ _READ_FOR_USAGE = 32 * 1024 * 1024
 # How long after the terminal event we wait for the connection to end properly, so that it can be used again.
 _AFTER_END = 0.25
 _UNPACK_MAX = 256 * 1024
+# x-tollgate-attempts, ready to be sent.
+_COUNTED = 20
+_COUNTS = [(b"x-tollgate-attempts", b"%d" % number) for number in range(_COUNTED + 1)]
+_WAIT_MOST = 24 * 3600.0  # seconds; what asks for more is no delay
 # Whose chat models take only the newer name of the output cap; others may know only the older one.
 _NEWER_CAP = frozenset({"openai", "azure_openai"})
 _ZLIB = frozenset({b"gzip", b"x-gzip", b"deflate"})
 
 
-async def dispatch(exchange: Exchange, call: Call, pool: UpstreamPool) -> None:
-    """Answer the call from its first route. Raises GatewayError while nothing has been sent."""
-    watch = Watch(exchange.scope, exchange.receive)
-    attempt = Attempt(call.routes[0])
-    exchange.attempts.append(attempt)
+class _Unanswered(Exception):
+    """An attempt brought nothing that the client must see: another may be made. `answer` relays what came, if none is."""
+
+    def __init__(self, failure: Failure, *, status: int, body: bytes = b"", headers: Headers | None = None) -> None:
+        self.failure, self.status, self.body, self.headers = failure, status, body, headers
+        super().__init__()
+
+
+async def dispatch(exchange: Exchange, call: Call, pool: UpstreamPool, health: Health) -> None:
+    """Answer the call, from one route after the other while none has begun to. Raises GatewayError while nothing has been sent."""
+    config = exchange.config
+    attempts = Attempts(
+        call.routes, health, most=config.upstream_attempts, until=time.monotonic() + config.upstream_attempts_time
+    )
+    route, wait = attempts.first(), 0.0
+    while True:
+        attempt = Attempt(route)
+        watch = Watch(exchange.scope, exchange.receive)
+        try:
+            if wait:
+                await asyncio.sleep(wait)
+                attempt.started = time.perf_counter_ns()
+            exchange.attempts.append(attempt)
+            await _attempt(exchange, call, attempt, pool, watch)
+        except asyncio.CancelledError:
+            error = watch.why()
+            following = attempts.after(route, Failure()) if _may_repeat(exchange, error) else None
+            if following is None:
+                _end_badly(exchange, call, attempt, error)
+                raise error from None
+            attempt.fail(error.code)
+        except GatewayError as error:
+            may = _may_repeat(exchange, error) and not _was_answered(attempt, error)
+            following = attempts.after(route, _failure_of(error)) if may else None
+            if following is None:
+                _end_badly(exchange, call, attempt, error)
+                if len(exchange.attempts) > 1 and error.retryable is None:
+                    error.retryable = False  # it has been repeated: the client need not
+                raise
+            attempt.fail(error.code)
+        except _Unanswered as answer:
+            following = attempts.after(route, answer.failure)
+            if following is None:
+                await _relay_refusal(exchange, answer)
+                return
+            attempt.end()
+        else:
+            health.succeeded(route)
+            return
+        finally:
+            watch.close()
+        route, wait = following
+
+
+async def _attempt(exchange: Exchange, call: Call, attempt: Attempt, pool: UpstreamPool, watch: Watch) -> None:
     response: Response | None = None
     try:
         response = await _send(exchange, call, attempt, pool, watch)
         attempt.status = response.status
         await _relay(exchange, call, attempt, response, watch)
-    except asyncio.CancelledError:
-        error = watch.why()
-        _end_badly(exchange, call, attempt, error)
-        raise error from None
-    except GatewayError as error:
-        _end_badly(exchange, call, attempt, error)
-        raise
     finally:
-        watch.close()
         if response is not None:
             # An answer that was read to its end has given its connection back already.
             response.close()
 
 
+def _may_repeat(exchange: Exchange, error: GatewayError) -> bool:
+    """Whether another attempt could bring what this one did not: nothing has been sent, and it is the provider's failure."""
+    return not exchange.sent_head and isinstance(error, UpstreamError | UpstreamTimeout)
+
+
+def _was_answered(attempt: Attempt, error: GatewayError) -> bool:
+    """Whether the provider has done its work, and charged for it, though we cannot use what came."""
+    return isinstance(error, UpstreamMalformed) and attempt.status is not None and attempt.status < 400
+
+
+def _failure_of(error: GatewayError) -> Failure:
+    return Failure(own=isinstance(error, UpstreamAuthFailed | EgressBlocked))
+
+
 def _end_badly(exchange: Exchange, call: Call, attempt: Attempt, error: GatewayError) -> None:
     """Note what is known of a call that ended before its answer did."""
-    attempt.end()
-    attempt.error = attempt.error or error.code
+    attempt.fail(error.code)
     ended_early = isinstance(error, ClientClosed | ShuttingDown | UpstreamTimeout | UpstreamDisconnected)
     if attempt.is_sent and exchange.usage.input is None and ended_early:
         exchange.usage = Usage(input=estimated_input(call.body), output=exchange.usage.output or 0, estimated=True)
@@ -144,7 +207,7 @@ async def _relay(exchange: Exchange, call: Call, attempt: Attempt, response: Res
 
 def _answer_headers(exchange: Exchange, attempt: Attempt, response: Response) -> tuple[Headers, bytes, bytes]:
     """The answer's headers for the client, its content type, and its content encoding."""
-    headers: Headers = exchange.id_headers.copy()
+    headers: Headers = [*exchange.id_headers, *attempt.route.served, _COUNTS[min(len(exchange.attempts), _COUNTED)]]
     content_type = encoding = b""
     for name, value in response.headers:
         if name in _TO_CLIENT:
@@ -297,10 +360,37 @@ async def _relay_error(
         )
     if content_type.startswith(b"text/html"):
         raise UpstreamMalformed(f"The provider, or a proxy before it, answered with status {status} and a page.")
-    exchange.count_out(len(body))
     headers.append((b"content-length", str(len(body)).encode()))
-    exchange.record(status, upstream_code=attempt.error)
-    await exchange.answer(status, headers, bytes(body))
+    after = _asked_to_wait(headers)
+    if status in RETRYABLE:
+        raise _Unanswered(Failure(after=after), status=status, body=bytes(body), headers=headers)
+    await _relay_refusal(exchange, _Unanswered(Failure(), status=status, body=bytes(body), headers=headers))
+
+
+async def _relay_refusal(exchange: Exchange, answer: _Unanswered) -> None:
+    """The provider's refusal, once no further attempt is made."""
+    headers = list(answer.headers or ())
+    if len(exchange.attempts) > 1 and answer.status >= 500:
+        headers = [pair for pair in headers if pair[0] != b"x-should-retry"]
+        headers.append((b"x-should-retry", b"false"))  # it has been repeated: the client need not
+    exchange.count_out(len(answer.body))
+    exchange.record(answer.status, upstream_code=exchange.attempts[-1].error)
+    await exchange.answer(answer.status, headers, answer.body)
+
+
+def _asked_to_wait(headers: Headers) -> float | None:
+    """Seconds, from `retry-after-ms` or `retry-after`; None where it says none that we can read."""
+    found = dict(headers)
+    try:
+        if (milliseconds := found.get(b"retry-after-ms")) is not None:
+            seconds = float(milliseconds) / 1000
+        elif (text := found.get(b"retry-after")) is not None:
+            seconds = float(text)
+        else:
+            return None
+    except ValueError:
+        return None  # a date, most likely: our own pauses will do
+    return seconds if 0 <= seconds < _WAIT_MOST else None
 
 
 def _error_code(body: bytes) -> str:

@@ -56,6 +56,11 @@ class Attempt:
         if not self.ended:
             self.ended = time.perf_counter_ns()
 
+    def fail(self, code: str) -> None:
+        """It has ended without an answer, for this reason unless one is known already."""
+        self.end()
+        self.error = self.error or code
+
 
 class Exchange:
     """The facts of one request, gathered as they become known. `record` writes them, once, whatever ended it."""

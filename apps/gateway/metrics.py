@@ -61,6 +61,9 @@ store_connected = Gauge(
 settlements_waiting = Gauge(
     "tollgate_settlements_waiting", "Settlements kept until the store is back.", multiprocess_mode="livesum"
 )
+routes_cooling = Gauge(
+    "tollgate_routes_cooling", "Routes that are asked last as they have failed lately.", multiprocess_mode="livesum"
+)
 limit_refusals = Counter("tollgate_limit_refusals_total", "Requests refused by a limit or a budget.", ("scope", "kind"))
 rebuilds = Counter("tollgate_budget_rebuilds_total", "Budgets whose counters were built from the ledger.", ("outcome",))
 

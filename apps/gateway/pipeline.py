@@ -7,6 +7,7 @@ from apps.core import endpoints
 from apps.core.errors import ClientClosed, GatewayError, ModelNotFound, RecordUnavailable, ShuttingDown
 from apps.core.logs import get_logger
 from apps.gateway import stages
+from apps.gateway.attempts import Health
 from apps.gateway.directory.directory import Directory
 from apps.gateway.directory.views import Models, TokenView
 from apps.gateway.dispatch import dispatch
@@ -29,6 +30,7 @@ class Means:
     directory: Directory
     admission: Admission
     pool: UpstreamPool
+    health: Health
 
 
 async def handle(exchange: Exchange, means: Means, *, records_are_possible: bool) -> None:
@@ -71,7 +73,7 @@ async def answer(exchange: Exchange, means: Means, *, records_are_possible: bool
     call = Call(token, target, head, body, model, choice.routes, choice.skipped)
     stages.find_cached(call)
     exchange.hold = await means.admission.admit(exchange, call)  # 400, 402, 403, 429, 503
-    await dispatch(exchange, call, means.pool)  # 502, 504
+    await dispatch(exchange, call, means.pool, means.health)  # 502, 504
 
 
 async def list_models(exchange: Exchange, target: Target, token: TokenView, models: Models) -> None:

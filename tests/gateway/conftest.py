@@ -28,8 +28,11 @@ def db(django_db_setup: None, django_db_blocker: Any, settings: Any) -> Iterator
 
 @pytest.fixture(scope="session")
 def gateway(django_db_setup: None) -> Iterator[GatewayProcess]:
-    """A gateway with the default settings. Tests that stop, kill or configure one start their own."""
-    with GatewayProcess() as process:
+    """A gateway that tries each call once, so that a test sees what became of its one attempt; else with the default settings.
+
+    Tests that stop, kill or configure one start their own.
+    """
+    with GatewayProcess({"UPSTREAM_ATTEMPTS": "1"}) as process:
         yield process
 
 

@@ -114,6 +114,10 @@ async def load_models(
                 view,
                 upstream,
                 heads_for(view.provider, view.base_url, facts["api_version"], upstream, secret, view.origin),
+                (
+                    (b"x-tollgate-provider", view.provider.encode()),
+                    (b"x-tollgate-model", upstream.encode("ascii", "replace")),
+                ),
                 book,
                 _name(row),
                 row["priced_as"],

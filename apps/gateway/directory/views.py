@@ -50,6 +50,7 @@ class Route:
     credential: CredentialView
     upstream_model: str
     heads: Mapping[str, bytes]
+    served: tuple[tuple[bytes, bytes], ...]  # answer headers that say what served it
     book: PriceBook
     priced: str  # the name to look for in the book
     priced_as: str  # another name that it is to be priced as; empty: its own

@@ -5,6 +5,7 @@ from apps.core.errors import CountersUnavailable, InvalidValue, ModelUnpriced, P
 from apps.core.logs import get_logger
 from apps.gateway import metrics
 from apps.gateway.counters.counters import Counters, Packed, Unbuilt, Verdict
+from apps.gateway.directory.views import Route
 from apps.gateway.exchange import Exchange
 from apps.gateway.governance.builder import Builder
 from apps.gateway.governance.call import Call
@@ -137,12 +138,18 @@ def _cap(call: Call) -> None:
 
 
 def _worst(exchange: Exchange, call: Call) -> int:
-    """Nano-USD that the call costs at most, rounded up; 0 if its model may be called without a price. Raises ModelUnpriced."""
-    route = call.routes[0]
-    sheet = route.sheet(exchange.arrived_at)
-    if sheet is not None:
-        head = call.head
-        cap = call.output_cap if call.output_cap is not None else head.output_cap(call.target.endpoint.name)
+    """Nano-USD that the call costs at most, whichever route answers, rounded up; 0 if its model may be called without a price.
+
+    Where unpriced models are refused, routes without a price are left out. Raises ModelUnpriced if none has one.
+    """
+    head = call.head
+    cap = call.output_cap if call.output_cap is not None else head.output_cap(call.target.endpoint.name)
+    priced: list[Route] = []
+    worst = 0
+    for route in call.routes:
+        sheet = route.sheet(exchange.arrived_at)
+        if sheet is None:
+            continue
         most = bounds(head, call.body, output=call.writes, output_cap=cap, context=route.context, longest=route.longest)
         pico = sheet.bound(
             input_tokens=most.input_tokens,
@@ -153,9 +160,17 @@ def _worst(exchange: Exchange, call: Call) -> int:
             searches=most.searches,
         )
         if pico is not None:
-            return -(-pico // 1000)
-    _note_unpriced(exchange, call, call.token.governor.policy.unpriced, budgets=True)
-    return 0
+            worst = max(worst, -(-pico // 1000))
+            priced.append(route)
+    if len(priced) < len(call.routes):
+        rule = call.token.governor.policy.unpriced
+        if not priced or rule not in {"deny", "deny_with_budget"}:
+            _note_unpriced(exchange, call, rule, budgets=True)
+        else:
+            left_out = [route for route in call.routes if route not in priced]
+            call.skipped += tuple((route.credential.label, "its price is not known") for route in left_out)
+            call.routes = tuple(priced)
+    return worst
 
 
 def _note_unpriced(exchange: Exchange, call: Call, rule: str, *, budgets: bool) -> None:
