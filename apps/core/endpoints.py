@@ -3,6 +3,8 @@
 CHAT_COMPLETIONS = "chat_completions"
 RESPONSES = "responses"
 EMBEDDINGS = "embeddings"
+MESSAGES = "messages"
+COUNT_TOKENS = "count_tokens"
 MODELS = "models"
 
 # What a token may be limited to, in the order shown.

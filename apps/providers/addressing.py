@@ -4,13 +4,8 @@ from collections.abc import Mapping
 from urllib.parse import quote, urlsplit
 
 from apps.core import endpoints
+from apps.providers.kinds import OPENAI_PATHS, kind_of, trimmed
 
-PATHS = {
-    endpoints.CHAT_COMPLETIONS: "/chat/completions",
-    endpoints.RESPONSES: "/responses",
-    endpoints.EMBEDDINGS: "/embeddings",
-    endpoints.MODELS: "/models",
-}
 # Azure's dated API has the deployment in the path for these, and in the body for everything else.
 _AZURE_BY_DEPLOYMENT = frozenset({endpoints.CHAT_COMPLETIONS, endpoints.EMBEDDINGS})
 
@@ -18,20 +13,26 @@ _AZURE = "azure_openai"
 
 
 def targets(provider: str, base_url: str, api_version: str, upstream_model: str) -> Mapping[str, str]:
-    """Path and query of each endpoint, for one model at one base URL.
+    """Path and query of each endpoint that the provider has, for one model at one base URL.
 
-    Azure's base URL may be given bare or with /openai or /openai/v1; an empty `api_version` means its v1 API.
+    Of a base URL that is given with what the paths begin with (Azure's with /openai or /openai/v1, Anthropic's with /v1), that part
+    counts once. An empty `api_version` means Azure's v1 API.
     """
-    base = quote(urlsplit(base_url).path.rstrip("/"), safe="/%:@!$&'()*+,;=~-._")
-    if provider != _AZURE:
-        return {name: base + path for name, path in PATHS.items()}
-    root = base.removesuffix("/v1").removesuffix("/openai") + "/openai"
+    base = trimmed(provider, quote(urlsplit(base_url).path, safe="/%:@!$&'()*+,;=~-._"))
+    if provider == _AZURE:
+        return _azure_targets(base + "/openai", api_version, upstream_model)
+    model = quote(upstream_model, safe="/")
+    return {name: base + path.replace("{model}", model) for name, path in kind_of(provider).paths.items()}
+
+
+def _azure_targets(root: str, api_version: str, upstream_model: str) -> Mapping[str, str]:
     if not api_version:
-        return {name: f"{root}/v1{path}" for name, path in PATHS.items()}
+        return {name: f"{root}/v1{path}" for name, path in OPENAI_PATHS.items()}
     query = f"?api-version={quote(api_version, safe='')}"
     deployment = f"/deployments/{quote(upstream_model, safe='')}"
     return {
-        name: root + (deployment if name in _AZURE_BY_DEPLOYMENT else "") + path + query for name, path in PATHS.items()
+        name: root + (deployment if name in _AZURE_BY_DEPLOYMENT else "") + path + query
+        for name, path in OPENAI_PATHS.items()
     }
 
 
@@ -39,7 +40,8 @@ def authentication(provider: str, secret: str) -> Mapping[str, str]:
     """The header that carries the secret; none if there is no secret."""
     if not secret:
         return {}
-    return {"api-key": secret} if provider == _AZURE else {"authorization": f"Bearer {secret}"}
+    header = kind_of(provider).key_header
+    return {header: f"Bearer {secret}" if header == "authorization" else secret}
 
 
 def secret_is_sendable(secret: str) -> bool:

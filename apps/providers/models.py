@@ -21,10 +21,23 @@ MODEL_NAME = RegexValidator(
 
 
 class Provider(models.TextChoices):
-    """How an upstream is addressed and authenticated."""
+    """Whose API an account belongs to; apps.providers.kinds says how each is spoken to."""
 
     OPENAI = "openai", "OpenAI"
     AZURE_OPENAI = "azure_openai", "Azure OpenAI"
+    ANTHROPIC = "anthropic", "Anthropic"
+    GEMINI = "gemini", "Google Gemini"
+    MISTRAL = "mistral", "Mistral"
+    COHERE = "cohere", "Cohere"
+    GROQ = "groq", "Groq"
+    DEEPSEEK = "deepseek", "DeepSeek"
+    XAI = "xai", "xAI"
+    TOGETHER = "together", "Together AI"
+    FIREWORKS = "fireworks", "Fireworks AI"
+    OPENROUTER = "openrouter", "OpenRouter"
+    CEREBRAS = "cerebras", "Cerebras"
+    MOONSHOT = "moonshot", "Moonshot AI"
+    OLLAMA = "ollama", "Ollama"
     OPENAI_COMPATIBLE = "openai_compatible", _("OpenAI-compatible")
     SANDBOX = "sandbox", _("Sandbox")
 

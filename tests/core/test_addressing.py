@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.core import endpoints
-from apps.providers.addressing import PATHS, authentication, secret_is_sendable, targets
+from apps.providers.addressing import authentication, secret_is_sendable, targets
+from apps.providers.kinds import OPENAI_PATHS as PATHS
 
 CHAT, EMBEDDINGS, RESPONSES, MODELS = (
     endpoints.CHAT_COMPLETIONS,

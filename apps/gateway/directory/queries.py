@@ -19,6 +19,7 @@ from apps.policies.counters.plan import TOKEN_BUDGETS_SQL, BudgetRule, budget_ru
 from apps.policies.effective import Rules, rules_from_row
 from apps.policies.selectors.policies import POLICY_LAYERS_SQL
 from apps.providers.addressing import secret_is_sendable
+from apps.providers.kinds import kind_of
 from apps.providers.prices.book import PRICES_SQL, candidates, compile_book, names_of
 from apps.providers.prices.seed import ModelFacts, model_facts
 
@@ -192,6 +193,7 @@ def _credential(row: dict[str, Any], defaults: Timeouts) -> CredentialView:
             idle=row["idle_timeout"] or defaults.idle,
             total=row["total_timeout"] or defaults.total,
         ),
+        kind=kind_of(row["provider"]),
     )
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from apps.gateway.config import Timeouts
 from apps.gateway.upstream.pool import Origin
+from apps.providers.kinds import Dialect, Kind
 from apps.providers.prices.book import PriceBook
 from apps.providers.prices.sheet import PriceSheet
 
@@ -41,6 +42,7 @@ class CredentialView:
     base_url: str
     origin: Origin
     timeouts: Timeouts
+    kind: Kind  # what holds for every account of its provider, its dialect among it
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,15 @@ class Route:
     priced_as: str  # another name that it is to be priced as; empty: its own
     context: int | None  # the most input tokens, where known
     longest: int | None  # the most output tokens, where known
+
+    @property
+    def dialect(self) -> Dialect:
+        """What its provider speaks."""
+        return self.credential.kind.dialect
+
+    def serves(self, endpoint: str) -> bool:
+        """Whether the provider has this endpoint, in its own dialect."""
+        return endpoint in self.heads
 
     def sheet(self, at: float) -> PriceSheet | None:
         """Its prices at a time (Unix seconds); None: nobody has told us any."""

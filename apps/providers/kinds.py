@@ -1,0 +1,122 @@
+"""What a provider is: one row for each, with all that is the same for every account there. Pure.
+
+To add one: a row here, a name in `apps.providers.models.Provider`, and the migration that Django asks for.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from apps.core import endpoints
+
+type Dialect = Literal["openai", "anthropic", "gemini"]
+
+_CHAT, _RESPONSES, _EMBEDDINGS, _MODELS = (
+    endpoints.CHAT_COMPLETIONS,
+    endpoints.RESPONSES,
+    endpoints.EMBEDDINGS,
+    endpoints.MODELS,
+)
+
+# Below the base URL, by endpoint. `{model}` becomes the provider's name of the model.
+OPENAI_PATHS: Mapping[str, str] = {
+    _CHAT: "/chat/completions",
+    _RESPONSES: "/responses",
+    _EMBEDDINGS: "/embeddings",
+    _MODELS: "/models",
+}
+ANTHROPIC_PATHS: Mapping[str, str] = {
+    endpoints.MESSAGES: "/v1/messages",
+    endpoints.COUNT_TOKENS: "/v1/messages/count_tokens",
+    _MODELS: "/v1/models?limit=1000",
+}
+GEMINI_PATHS: Mapping[str, str] = {
+    _MODELS: "/v1beta/models?pageSize=1000",
+}
+# Cohere's own listing says which of its models chat; its endpoints in OpenAI's form have none.
+_COHERE_PATHS: Mapping[str, str] = {
+    _CHAT: "/compatibility/v1/chat/completions",
+    _EMBEDDINGS: "/compatibility/v1/embeddings",
+    _MODELS: "/v1/models?page_size=1000",
+}
+
+
+def _without(*missing: str) -> Mapping[str, str]:
+    return {name: path for name, path in OPENAI_PATHS.items() if name not in missing}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """How a provider is spoken to."""
+
+    dialect: Dialect = "openai"
+    base_url: str = ""  # where everybody's API begins; empty: every account says
+    paths: Mapping[str, str] = field(default_factory=lambda: OPENAI_PATHS)  # the endpoints that it has
+    within_paths: tuple[str, ...] = ()  # endings of a base URL that its paths begin with: they are cut off
+    key_header: str = "authorization"  # there with the word Bearer, elsewhere alone
+    needs_secret: bool = True
+    listing_headers: Mapping[str, str] | None = None  # what asking for its models needs beside the secret
+    lists_what_can_be_called: bool = True  # by the names under which it is called
+    takes_stream_options: bool = True  # False: it refuses the field, and a chat stream tells its usage unasked
+    output_cap: str = ""  # the only name under which chat takes the cap of its output; empty: either, or the newer one
+
+
+KINDS: Mapping[str, Kind] = {
+    "openai": Kind(base_url="https://api.openai.com/v1"),
+    # Its paths are apps.providers.addressing's; what can be called there are deployments, which it does not list.
+    "azure_openai": Kind(within_paths=("/v1", "/openai"), key_header="api-key", lists_what_can_be_called=False),
+    "anthropic": Kind(
+        dialect="anthropic",
+        base_url="https://api.anthropic.com",
+        paths=ANTHROPIC_PATHS,
+        within_paths=("/v1",),
+        key_header="x-api-key",
+        listing_headers={"anthropic-version": "2023-06-01"},
+    ),
+    "gemini": Kind(
+        dialect="gemini",
+        base_url="https://generativelanguage.googleapis.com",
+        paths=GEMINI_PATHS,
+        within_paths=("/v1", "/v1beta", "/v1alpha"),
+        key_header="x-goog-api-key",
+    ),
+    "mistral": Kind(
+        base_url="https://api.mistral.ai/v1",
+        paths=_without(_RESPONSES),
+        takes_stream_options=False,
+        output_cap="max_tokens",
+    ),
+    "cohere": Kind(
+        base_url="https://api.cohere.com",
+        paths=_COHERE_PATHS,
+        within_paths=("/v1", "/v2", "/compatibility"),
+        takes_stream_options=False,
+        output_cap="max_tokens",
+    ),
+    "groq": Kind(base_url="https://api.groq.com/openai/v1", paths=_without(_EMBEDDINGS)),
+    "deepseek": Kind(
+        base_url="https://api.deepseek.com", paths=_without(_RESPONSES, _EMBEDDINGS), output_cap="max_tokens"
+    ),
+    "xai": Kind(base_url="https://api.x.ai/v1"),
+    "together": Kind(base_url="https://api.together.xyz/v1", paths=_without(_RESPONSES)),
+    "fireworks": Kind(base_url="https://api.fireworks.ai/inference/v1"),
+    "openrouter": Kind(base_url="https://openrouter.ai/api/v1"),
+    "cerebras": Kind(base_url="https://api.cerebras.ai/v1", paths=_without(_RESPONSES, _EMBEDDINGS)),
+    "moonshot": Kind(base_url="https://api.moonshot.ai/v1", paths=_without(_RESPONSES, _EMBEDDINGS)),
+    "ollama": Kind(base_url="http://localhost:11434/v1", needs_secret=False),
+    "openai_compatible": Kind(needs_secret=False),
+    "sandbox": Kind(needs_secret=False, lists_what_can_be_called=False),
+}
+
+
+def kind_of(provider: str) -> Kind:
+    """What is known of a provider. Raises KeyError for a name that is none."""
+    return KINDS[provider]
+
+
+def trimmed(provider: str, base_url: str) -> str:
+    """A base URL, or its path, as paths are appended to it: no slash at its end, nor what the paths begin with."""
+    kept = base_url.rstrip("/")
+    for ending in KINDS[provider].within_paths:
+        kept = kept.removesuffix(ending)
+    return kept
