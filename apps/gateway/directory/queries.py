@@ -131,7 +131,11 @@ async def load_models(
         model = ModelView(row["name"], row["provider"], _unix(row["created_at"]), row["provider"], routes)
         known = models.get(model.name)
         models[model.name] = model if known is None else _merged(known, model)
-    return models
+    order = {view.id: place for place, (_, view, _) in enumerate(opened)}
+    return {
+        name: replace(model, routes=tuple(sorted(model.routes, key=lambda route: order[route.credential.id])))
+        for name, model in models.items()
+    }
 
 
 def _name(row: dict[str, Any]) -> str:
@@ -156,7 +160,7 @@ def _facts(row: dict[str, Any]) -> ModelFacts | None:
 
 
 def _merged(known: ModelView, more: ModelView) -> ModelView:
-    """One model under one name, though several rows offer it: the first row's routes come first, a credential counts once."""
+    """One model under one name, though several rows offer it: a credential counts once, by the first row that names it."""
     if not known.routes:
         return more
     seen = {route.credential.id for route in known.routes}
