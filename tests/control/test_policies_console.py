@@ -391,6 +391,15 @@ def test_spending_is_never_shown_as_less_than_a_limit_that_it_exceeds(
     assert "used up" in text(console.get(page("policies_budget_changelist")))
 
 
+def test_nothing_but_a_limit_that_is_reached_reads_as_100_percent(
+    console: Client, budget: Budget, token: Token
+) -> None:
+    spend(token, "19.999999999999")
+    shown = text(console.get(page("policies_budget_changelist")))
+    assert "· 99 %" in shown
+    assert "used up" not in shown
+
+
 def test_the_list_asks_about_the_budgets_of_its_page_alone(console: Client, acme: Organization, token: Token) -> None:
     url = page("policies_budget_changelist")
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -40,6 +40,12 @@ def tone(percent: float | Decimal) -> str:
     return "bad" if percent >= _FULL else "warn" if percent >= _NEAR else "good"
 
 
+def percent_words(percent: Decimal) -> str:
+    """99 %, 3.4 %: cut, so that only what is reached reads as 100 %."""
+    places = Decimal(1) if abs(percent) >= 10 or not percent else Decimal("0.1")
+    return f"{percent.quantize(places, ROUND_DOWN):,f} %"
+
+
 def budget_gauge(state: BudgetState) -> Gauge:
     """What is spent and held of a budget."""
     held = state.held_usd or Decimal(0)
@@ -53,7 +59,7 @@ def budget_gauge(state: BudgetState) -> Gauge:
         held=float(min(max(both - used, Decimal(0)), 100 - used)),
         tone=tone(both),
         text=text % words,
-        percent=f"{state.percent:.0f} %" if state.percent >= 10 or not state.percent else f"{state.percent:.1f} %",
+        percent=percent_words(state.percent),
     )
 
 
@@ -100,8 +106,10 @@ def window_words(budget: Budget) -> str:
 
 def runs_out(state: BudgetState) -> str:
     """When the limit is reached at the pace so far; empty if not in this window, or nobody can say."""
-    if state.remaining_usd <= 0:
+    if state.spent_usd >= state.limit_usd:
         return _("used up")
+    if state.remaining_usd <= 0:
+        return _("all of it is held")
     return local_time(state.projected_exhaustion, state.budget)
 
 
