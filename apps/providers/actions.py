@@ -17,6 +17,7 @@ from apps.core.sealing import SealingError
 from apps.orgs.models import Organization
 from apps.providers.catalogue import catalogue, likely_kind, listed_kind
 from apps.providers.egress import Egress, EgressRefused
+from apps.providers.kinds import kind_of, trimmed
 from apps.providers.models import Credential, ModelKind, Provider, ProviderModel
 from apps.providers.prices.selectors import price_book
 from apps.providers.probe import CredentialTest, probe
@@ -29,8 +30,6 @@ TIMEOUTS = (
 )  # seconds; None: the installation's
 _CREDENTIAL_CHANGES = frozenset({"label", "base_url", "api_version", "priority", *TIMEOUTS})
 _MODEL_CHANGES = frozenset({"name", "upstream_name", "kind", "credential", "priced_as", "enabled"})
-# A local server may want no key at all, and the sandbox never does.
-_SECRET_OPTIONAL = frozenset({Provider.OPENAI_COMPATIBLE, Provider.SANDBOX})
 _HINT_FROM = 12  # characters; the last four of a shorter secret would give too much of it away
 
 
@@ -43,9 +42,9 @@ def credential_add(
     organization: Organization | None,
     provider: str,
     label: str,
-    base_url: str,
     secret: str,
     actor: Actor,
+    base_url: str = "",
     api_version: str = "",
     priority: int = 100,
     connect_timeout: float | None = None,
@@ -55,9 +54,11 @@ def credential_add(
 ) -> Credential:
     """Add a provider account of `organization`, or of the installation (None), which then offers it to all.
 
-    Timeouts are seconds; None: the installation's. Raises ValidationError, also for a base URL that the egress rule
-    refuses.
+    `base_url` may be empty where everybody's is the same. Timeouts are seconds; None: the installation's. Raises
+    ValidationError, also for a base URL that the egress rule refuses.
     """
+    if provider not in Provider.values:
+        raise ValidationError({"provider": _("Use one of: %(names)s.") % {"names": ", ".join(Provider.values)}})
     credential = Credential(
         organization=organization,
         provider=provider,
@@ -212,7 +213,7 @@ def models_import(*, credential: Credential, actor: Actor) -> list[ProviderModel
     What is added is served by this credential alone: only it is known to have the model. Raises ValidationError if the
     provider cannot be asked.
     """
-    if credential.provider not in {Provider.OPENAI, Provider.OPENAI_COMPATIBLE}:
+    if not kind_of(credential.provider).lists_what_can_be_called:
         raise ValidationError(
             _("The listing of %(provider)s does not name what you can call there: add its models by name.")
             % {"provider": credential.get_provider_display()}
@@ -269,23 +270,23 @@ def catalogue_sync(model: type[ProviderModel] = ProviderModel) -> int:
 
 
 def _base_url(url: str, provider: str) -> str:
-    """The URL as it is kept: without a trailing slash; for Azure the endpoint, as `/openai/…` is appended to it."""
-    trimmed = url.strip().rstrip("/")
-    if not trimmed.isprintable() or " " in trimmed:
+    """The URL as it is kept: without a trailing slash, nor what is appended to it (Azure's `/openai/…`); the usual one if empty."""
+    kept = trimmed(provider, url.strip() or kind_of(provider).base_url)
+    if not kept:
+        raise ValidationError({"base_url": _("This provider has no usual base URL: enter your account's.")})
+    if not kept.isprintable() or " " in kept:
         raise ValidationError({"base_url": _("The base URL holds spaces or control characters.")})
-    if provider == Provider.AZURE_OPENAI:
-        trimmed = trimmed.removesuffix("/v1").removesuffix("/openai")
     try:
-        parts = urlsplit(trimmed)
+        parts = urlsplit(kept)
         return urlunsplit(parts._replace(scheme=parts.scheme.lower(), netloc=parts.netloc.lower()))
     except ValueError:
-        return trimmed  # unreadable: the egress rule says so
+        return kept  # unreadable: the egress rule says so
 
 
 def _seal(credential: Credential, secret: str) -> None:
     secret = secret.strip()
     if not secret:
-        if credential.provider not in _SECRET_OPTIONAL:
+        if kind_of(credential.provider).needs_secret:
             raise ValidationError({"secret": _("This provider needs a secret: paste the key you got from it.")})
         credential.sealed_secret, credential.secret_hint = None, ""
         return

@@ -25,7 +25,8 @@ from apps.providers.actions import (
     models_import,
 )
 from apps.providers.forms import CredentialAddForm, CredentialChangeForm, SecretForm
-from apps.providers.models import Credential, Provider, ProviderModel
+from apps.providers.kinds import kind_of
+from apps.providers.models import Credential, ProviderModel
 from apps.providers.prices.admin import model_prices
 from apps.providers.probe import models_url
 
@@ -121,7 +122,7 @@ class CredentialAdmin(ConsoleAdmin):
         """Only what applies to its state and provider."""
         row = self.row_or_404(request, object_id)
         hidden = ["_enable" if row.enabled else "_disable"]
-        if row.provider not in {Provider.OPENAI, Provider.OPENAI_COMPATIBLE}:
+        if not kind_of(row.provider).lists_what_can_be_called:
             hidden.append("_import_models")
         items = super().get_actions_detail(request, object_id)
         return [item for item in items if not item.action_name.endswith(tuple(hidden))]

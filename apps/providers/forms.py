@@ -1,5 +1,6 @@
 """The console's forms about credentials and models."""
 
+import json
 from typing import Any
 
 from django import forms
@@ -7,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core.console import ConsoleForm
 from apps.core.theme import PasswordInput
+from apps.providers.kinds import KINDS
 from apps.providers.models import Credential
 
 
@@ -33,10 +35,17 @@ class CredentialAddForm(ConsoleForm):
         exclude = ("enabled",)
         help_texts = {
             "base_url": _(
-                "OpenAI: https://api.openai.com/v1. Azure: its endpoint, https://NAME.openai.azure.com. "
-                "Others: as their documentation says, mostly up to /v1."
+                "Empty: where the provider's API is for everybody. Azure: your endpoint, https://NAME.openai.azure.com. "
+                "OpenAI-compatible: as its documentation says, mostly up to /v1."
             )
         }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """The base URL is filled in with the chosen provider's (console.js), and may be left empty."""
+        super().__init__(*args, **kwargs)
+        usual = {name: kind.base_url for name, kind in KINDS.items() if kind.base_url}
+        self.fields["base_url"].required = False
+        self.fields["base_url"].widget.attrs["data-usual"] = json.dumps(usual)
 
 
 class CredentialChangeForm(ConsoleForm):

@@ -55,7 +55,9 @@ class Kind:
     within_paths: tuple[str, ...] = ()  # endings of a base URL that its paths begin with: they are cut off
     key_header: str = "authorization"  # there with the word Bearer, elsewhere alone
     needs_secret: bool = True
-    listing_headers: Mapping[str, str] | None = None  # what asking for its models needs beside the secret
+    listing_headers: Mapping[str, str] = field(
+        default_factory=dict
+    )  # what asking for its models needs beside the secret
     lists_what_can_be_called: bool = True  # by the names under which it is called
     takes_stream_options: bool = True  # False: it refuses the field, and a chat stream tells its usage unasked
     output_cap: str = ""  # the only name under which chat takes the cap of its output; empty: either, or the newer one
@@ -77,7 +79,7 @@ KINDS: Mapping[str, Kind] = {
         dialect="gemini",
         base_url="https://generativelanguage.googleapis.com",
         paths=GEMINI_PATHS,
-        within_paths=("/v1", "/v1beta", "/v1alpha"),
+        within_paths=("/openai", "/v1", "/v1beta", "/v1alpha"),
         key_header="x-goog-api-key",
     ),
     "mistral": Kind(
@@ -100,7 +102,8 @@ KINDS: Mapping[str, Kind] = {
     "xai": Kind(base_url="https://api.x.ai/v1"),
     "together": Kind(base_url="https://api.together.xyz/v1", paths=_without(_RESPONSES)),
     "fireworks": Kind(base_url="https://api.fireworks.ai/inference/v1"),
-    "openrouter": Kind(base_url="https://openrouter.ai/api/v1"),
+    # Its /models answers anybody, so that it proves nothing of a key.
+    "openrouter": Kind(base_url="https://openrouter.ai/api/v1", paths={**OPENAI_PATHS, _MODELS: "/models/user"}),
     "cerebras": Kind(base_url="https://api.cerebras.ai/v1", paths=_without(_RESPONSES, _EMBEDDINGS)),
     "moonshot": Kind(base_url="https://api.moonshot.ai/v1", paths=_without(_RESPONSES, _EMBEDDINGS)),
     "ollama": Kind(base_url="http://localhost:11434/v1", needs_secret=False),
@@ -118,5 +121,5 @@ def trimmed(provider: str, base_url: str) -> str:
     """A base URL, or its path, as paths are appended to it: no slash at its end, nor what the paths begin with."""
     kept = base_url.rstrip("/")
     for ending in KINDS[provider].within_paths:
-        kept = kept.removesuffix(ending)
+        kept = kept.removesuffix(ending).rstrip("/")
     return kept

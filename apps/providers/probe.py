@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 from apps.core.endpoints import MODELS
 from apps.providers.addressing import authentication, targets
 from apps.providers.egress import Egress
+from apps.providers.kinds import kind_of
 from apps.providers.models import Credential
 from apps.providers.names import model_name_is_valid
 
@@ -49,7 +50,7 @@ def probe(credential: Credential, secret: str) -> CredentialTest:
         return CredentialTest(ok=False, sentence=refused)
     started = time.monotonic()
     try:
-        status, headers, body = asyncio.run(_get(url, addresses, authentication(credential.provider, secret)))
+        status, headers, body = asyncio.run(_get(url, addresses, _headers(credential.provider, secret)))
     except (TimeoutError, httpx.TimeoutException):
         return CredentialTest(
             ok=False,
@@ -78,6 +79,10 @@ def models_url(credential: Credential) -> str:
     """Where this credential's provider lists its models."""
     target = targets(credential.provider, credential.base_url, credential.api_version, "")[MODELS]
     return str(httpx.URL(credential.base_url).join(target))
+
+
+def _headers(provider: str, secret: str) -> Mapping[str, str]:
+    return {**authentication(provider, secret), **kind_of(provider).listing_headers}
 
 
 def _addresses(url: httpx.URL) -> tuple[list[str], str]:
@@ -186,14 +191,18 @@ def _verdict(
 
 
 def _listing(body: bytes) -> list[str] | None:
-    """The ids in OpenAI's listing, in order; None if this is none."""
+    """The names in a listing, in order; None if this is none. OpenAI and Anthropic list ids, Gemini and Cohere names."""
     try:
         data = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
+    key = "id"
+    if isinstance(data, dict):
+        key = "id" if "data" in data else "name"
+        data = data.get("data") if "data" in data else data.get("models")
     # Some compatible servers answer with the bare list.
-    entries = data.get("data") if isinstance(data, dict) else data
-    if not isinstance(entries, list):
+    if not isinstance(data, list):
         return None
-    ids = [entry.get("id") for entry in entries if isinstance(entry, dict)]
-    return list(dict.fromkeys(name for name in ids if isinstance(name, str) and model_name_is_valid(name)))
+    names = [entry.get(key) for entry in data if isinstance(entry, dict)]
+    plain = [name.removeprefix("models/") for name in names if isinstance(name, str)]
+    return list(dict.fromkeys(name for name in plain if model_name_is_valid(name)))

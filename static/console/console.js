@@ -41,4 +41,16 @@ document.addEventListener("DOMContentLoaded", () => {
       setTimeout(() => (button.disabled = true));
     });
   }
+
+  // A new credential: the base URL is the chosen provider's, until somebody writes another.
+  const baseUrl = document.querySelector("input[data-usual]");
+  const provider = document.querySelector("select[name=provider]");
+  if (baseUrl && provider) {
+    const usual = JSON.parse(baseUrl.dataset.usual);
+    const suggest = () => {
+      if (!baseUrl.value || Object.values(usual).includes(baseUrl.value)) baseUrl.value = usual[provider.value] || "";
+    };
+    provider.addEventListener("change", suggest);
+    suggest();
+  }
 });

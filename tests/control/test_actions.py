@@ -326,7 +326,7 @@ def test_a_sealed_secret_moved_to_another_row_or_organization_does_not_open(
         ({"base_url": "https://169.254.169.254/latest"}, "base_url", "EGRESS_ALLOW"),
         ({"base_url": "https://10.0.0.1/v1"}, "base_url", "EGRESS_ALLOW"),
         ({"base_url": "https://[::ffff:10.0.0.1]/v1"}, "base_url", "EGRESS_ALLOW"),
-        ({"base_url": ""}, "base_url", ""),
+        ({"base_url": "", "provider": "openai_compatible"}, "base_url", "enter your account's"),
         ({"provider": "teletext"}, "provider", ""),
         ({"connect_timeout": 0.0}, "connect_timeout", ""),
     ],

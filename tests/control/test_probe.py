@@ -151,6 +151,75 @@ def test_azure_is_asked_in_its_own_way(
         assert upstream.requests[-1].header("authorization") is None
 
 
+@pytest.mark.parametrize(
+    ("provider", "answer", "path", "header", "names"),
+    [
+        (
+            "anthropic",
+            {"data": [{"type": "model", "id": "claude-a", "display_name": "A"}], "has_more": False},
+            "/v1/models?limit=1000",
+            ("x-api-key", SECRET),
+            ["claude-a"],
+        ),
+        (
+            "gemini",
+            {"models": [{"name": "models/gemini-a", "version": "1"}, {"name": "tunedModels/b"}, {"name": 3}]},
+            "/v1beta/models?pageSize=1000",
+            ("x-goog-api-key", SECRET),
+            ["gemini-a", "tunedModels/b"],
+        ),
+        (
+            "cohere",
+            {"models": [{"name": "command-a", "endpoints": ["chat"]}], "next_page_token": ""},
+            "/v1/models?page_size=1000",
+            ("authorization", f"Bearer {SECRET}"),
+            ["command-a"],
+        ),
+        (
+            "openrouter",
+            {"data": [{"id": "vendor/model:free", "pricing": {}}]},
+            "/models/user",
+            ("authorization", f"Bearer {SECRET}"),
+            ["vendor/model:free"],
+        ),
+        (
+            "together",
+            [{"id": "org/Model", "object": "model"}],
+            "/models",
+            ("authorization", f"Bearer {SECRET}"),
+            ["org/Model"],
+        ),
+    ],
+)
+def test_each_provider_is_asked_for_its_models_in_its_own_way(
+    acme: Organization,
+    upstream: FakeProvider,
+    loopback: None,
+    actor: Actor,
+    provider: str,
+    answer: Any,
+    path: str,
+    header: tuple[str, str],
+    names: list[str],
+) -> None:
+    upstream.answers(answer)
+    credential = credential_add(
+        organization=acme, provider=provider, label=provider, base_url=upstream.url, secret=SECRET, actor=actor
+    )
+
+    result = credential_test(credential=credential)
+
+    assert result.ok, result.sentence
+    assert list(result.models) == names
+    [request] = upstream.requests
+    assert request.path == path
+    assert request.header(header[0]) == header[1]
+    assert SECRET not in request.path
+    sent = [name for name in ("authorization", "x-api-key", "x-goog-api-key", "api-key") if request.header(name)]
+    assert sent == [header[0]], "the secret leaves in one header"
+    assert (request.header("anthropic-version") is not None) == (provider == "anthropic")
+
+
 def test_a_certificate_that_is_not_the_names_is_refused(acme: Organization, loopback: None, actor: Actor) -> None:
     """Plain text where TLS is expected: the handshake fails, and no secret has left by then."""
     heard: list[bytes] = []

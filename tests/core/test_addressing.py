@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from apps.core import endpoints
 from apps.providers.addressing import authentication, secret_is_sendable, targets
+from apps.providers.kinds import KINDS, trimmed
 from apps.providers.kinds import OPENAI_PATHS as PATHS
 
 CHAT, EMBEDDINGS, RESPONSES, MODELS = (
@@ -54,6 +55,46 @@ def test_azures_base_url_may_be_written_in_any_of_its_ways(suffix: str) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("provider", "base_url", "endpoint", "path"),
+    [
+        ("anthropic", "https://api.anthropic.com", endpoints.MESSAGES, "/v1/messages"),
+        ("anthropic", "https://api.anthropic.com/v1/", endpoints.MESSAGES, "/v1/messages"),
+        (
+            "anthropic",
+            "https://api.deepseek.com/anthropic",
+            endpoints.COUNT_TOKENS,
+            "/anthropic/v1/messages/count_tokens",
+        ),
+        ("gemini", "https://generativelanguage.googleapis.com/v1beta", MODELS, "/v1beta/models?pageSize=1000"),
+        ("gemini", "https://generativelanguage.googleapis.com/v1beta/openai/", MODELS, "/v1beta/models?pageSize=1000"),
+        ("cohere", "https://api.cohere.com/compatibility/v1", CHAT, "/compatibility/v1/chat/completions"),
+        ("cohere", "https://api.cohere.com/v2", EMBEDDINGS, "/compatibility/v1/embeddings"),
+        ("deepseek", "https://api.deepseek.com", CHAT, "/chat/completions"),
+        ("deepseek", "https://api.deepseek.com/beta", CHAT, "/beta/chat/completions"),
+        ("openrouter", "https://openrouter.ai/api/v1", MODELS, "/api/v1/models/user"),
+        ("ollama", "http://localhost:11434/v1", RESPONSES, "/v1/responses"),
+    ],
+)
+def test_each_provider_is_called_where_it_listens(provider: str, base_url: str, endpoint: str, path: str) -> None:
+    assert targets(provider, base_url, "", "some/model")[endpoint] == path
+
+
+def test_an_endpoint_that_a_provider_does_not_have_is_not_addressed() -> None:
+    assert RESPONSES not in targets("mistral", KINDS["mistral"].base_url, "", "m")
+    assert EMBEDDINGS not in targets("groq", KINDS["groq"].base_url, "", "m")
+    for provider in ("anthropic", "gemini"):
+        assert CHAT not in targets(provider, KINDS[provider].base_url, "", "m")
+
+
+@pytest.mark.parametrize("provider", KINDS)
+def test_every_usual_base_url_is_as_it_is_kept(provider: str) -> None:
+    usual = KINDS[provider].base_url
+    assert trimmed(provider, usual) == usual
+    assert all(target.startswith("/") for target in targets(provider, usual, "", "m").values())
+    assert MODELS in targets(provider, usual, "", "m"), "a credential is tested by its list of models"
+
+
 @given(st.sampled_from(["openai", "azure_openai"]), st.text(max_size=20), st.text(max_size=20), st.text(max_size=20))
 def test_nothing_written_into_a_credential_or_model_leaves_its_place(
     provider: str, path: str, api_version: str, model: str
@@ -80,6 +121,10 @@ def test_nothing_written_into_a_credential_or_model_leaves_its_place(
         ("openai", {"authorization": "Bearer s3cret"}),
         ("openai_compatible", {"authorization": "Bearer s3cret"}),
         ("azure_openai", {"api-key": "s3cret"}),
+        ("anthropic", {"x-api-key": "s3cret"}),
+        ("gemini", {"x-goog-api-key": "s3cret"}),
+        ("cohere", {"authorization": "Bearer s3cret"}),
+        ("openrouter", {"authorization": "Bearer s3cret"}),
     ],
 )
 def test_the_secret_goes_where_the_provider_looks_for_it(provider: str, expected: dict[str, str]) -> None:

@@ -9,9 +9,8 @@ from apps.core.env import env, text
 from apps.orgs.arguments import named_organization
 from apps.providers.actions import credential_add, credential_test, model_add
 from apps.providers.catalogue import likely_kind
+from apps.providers.kinds import kind_of
 from apps.providers.models import Provider
-
-_DEFAULT_BASE_URL = {Provider.OPENAI: "https://api.openai.com/v1"}
 
 
 class Command(OperatorCommand):
@@ -32,7 +31,7 @@ class Command(OperatorCommand):
         parser.add_argument(
             "--base-url",
             metavar="URL",
-            help="where its API begins (https://api.openai.com/v1, the default for openai) or, for Azure, its endpoint",
+            help="where its API begins, or Azure's endpoint; needed only where it is not the same for everybody",
         )
         parser.add_argument("--api-version", default="", help="Azure OpenAI only; empty for its v1 API")
         parser.add_argument("--priority", type=int, default=100, help="the lowest number is asked first (100)")
@@ -57,8 +56,8 @@ class Command(OperatorCommand):
         **_options: Any,
     ) -> None:
         """Adds nothing if the test fails."""
-        base_url = base_url or _DEFAULT_BASE_URL.get(Provider(provider))
-        if base_url is None:
+        base_url = base_url or kind_of(provider).base_url
+        if not base_url:
             raise CommandError(f"{provider} needs --base-url.", returncode=2)
         with transaction.atomic():
             organization = None if org is None else named_organization(org)
