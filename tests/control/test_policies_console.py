@@ -135,6 +135,14 @@ def test_a_change_says_what_changed_and_nothing_else(console: Client, interns: P
     assert (event.door, event.actor_id) == ("admin", owner.pk)
 
 
+def test_a_change_between_not_set_and_0_is_a_change(console: Client, interns: Policy) -> None:
+    url = page("policies_policy_change", interns.pk)
+    for typed, kept in (("", None), ("0", 0), ("", None), ("7", 7), ("0", 0)):
+        console.post(url, policy_form(requests_per_minute=typed, cache_seconds=typed))
+        interns.refresh_from_db()
+        assert (interns.requests_per_minute, interns.cache_seconds) == (kept, kept)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -279,7 +287,13 @@ def test_a_preview_shows_what_would_limit_a_token_and_changes_nothing(
     assert AdminEvent.objects.count() == before
     assert not Attachment.objects.exists()
 
+    mine = policy_create(organization=token.organization, name="mine", fields={"denied_models": ["o3"]}, actor=actor)
+    policy_attach(policy=mine, layer="token", token=token, actor=actor)
+    assert "Denied models o3" in text(console.get(place("limits", "token", token)))
+    assert "Denied models o3" not in text(console.get(asked["Location"])), "one takes the other's place"
+
     theirs = policy_create(organization=zeta, name="theirs", actor=actor)
+    assert "theirs" not in text(console.get(place("attach", "token", token)))
     assert "As if" not in text(console.get(place("limits", "token", token, as_if=theirs.pk)))
 
 
@@ -310,6 +324,11 @@ def test_what_a_token_may_spend_is_shown_with_its_holders_budgets(
     elsewhere = text(console.get(place("limits", "token", other)))
     assert "of $8.00" not in elsewhere
     assert "$5.1234 of $20.00 spent" in elsewhere
+
+    policy_attach(policy=interns, layer="token", token=other, actor=actor)
+    elsewhere = text(console.get(place("limits", "token", other)))
+    assert "$0.00 of $8.00 spent" in elsewhere
+    assert "$5.1234 of $8.00" not in elsewhere, "that is another holder's"
 
 
 # --- Budgets ---

@@ -226,6 +226,11 @@ def test_an_import_is_shown_before_it_is_done(console: Client, price: Price) -> 
     assert "input 2.5 → 3" in html
     assert not Price.objects.filter(model="cloud-9").exists()
 
+    again = confirm(preview, trust="on")
+    del again["import"]
+    assert "Import 2 prices" in console.post(page("bring"), again).content.decode()
+    assert not Price.objects.filter(model="cloud-9").exists(), "looking again is not importing"
+
     done = console.post(page("bring"), confirm(preview), follow=True)
     assert "Imported 2 prices." in done.content.decode()
     assert Price.objects.filter(model="cloud-9", input=1).exists()
