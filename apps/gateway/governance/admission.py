@@ -1,6 +1,5 @@
 """May the call be made now: caps, price, limits and budgets; what it takes of them is held until it is settled."""
 
-from apps.core import endpoints
 from apps.core.errors import CountersUnavailable, InvalidValue, ModelUnpriced, PolicyRefusal, TooManyInputTokens
 from apps.core.logs import get_logger
 from apps.gateway import metrics
@@ -18,6 +17,7 @@ from apps.policies.decision import written
 log = get_logger(__name__)
 
 _BUILDS = 3  # times that a call waits for budgets to be built: a window may end meanwhile
+_HELD_MAX = 10**15  # nano-USD that one call may hold, a million USD: sums of such stay exact in the store
 _LEARNT_MAX = 10_000  # models of organizations whose usual cost is remembered
 UNPRICED = "unpriced"
 UNASKED = "counters_unasked"
@@ -71,7 +71,7 @@ class Admission:
             exchange.flags.append(UNASKED)
             exchange.decision = {"hold": 0, "tokens": 0, "unasked": True}
             return Unasked({each.key for each in request.budgets}, self._unasked)
-        exchange.id_headers += limit_headers(request, verdict.state)
+        exchange.id_headers += limit_headers(call.target.endpoint.dialect, request, verdict.state, exchange.arrived_at)
         exchange.decision = decision = written(
             request.places, request.budgets, verdict.state, hold=amount, tokens=tokens
         )
@@ -140,7 +140,8 @@ def _cap(call: Call) -> None:
 def _worst(exchange: Exchange, call: Call) -> int:
     """Nano-USD that the call costs at most, whichever route answers, rounded up; 0 if its model may be called without a price.
 
-    Where unpriced models are refused, routes without a price are left out. Raises ModelUnpriced if none has one.
+    Where unpriced models are refused, routes without a price are left out. Raises ModelUnpriced if none has one, and InvalidValue
+    where more is asked for than anybody can mean.
     """
     head = call.head
     cap = call.output_cap if call.output_cap is not None else head.output_cap(call.target.endpoint.name)
@@ -170,6 +171,11 @@ def _worst(exchange: Exchange, call: Call) -> int:
             left_out = [route for route in call.routes if route not in priced]
             call.skipped += tuple((route.credential.label, "its price is not known") for route in left_out)
             call.routes = tuple(priced)
+    if worst > _HELD_MAX:
+        raise InvalidValue(
+            "This call could cost more than 1,000,000 USD, which no budget can hold: ask for fewer output tokens, answers ('n') "
+            "or tool calls."
+        )
     return worst
 
 
@@ -189,7 +195,7 @@ def _note_unpriced(exchange: Exchange, call: Call, rule: str, *, budgets: bool) 
 def _tokens(call: Call, typical: Typical) -> int:
     """Tokens that limits count for the call until it is over: its input, and the output it asks for or usually has."""
     about = estimated_input(call.body)
-    if call.target.endpoint.name == endpoints.EMBEDDINGS:
+    if not call.writes:
         return about
     cap = call.output_cap if call.output_cap is not None else call.head.output_cap(call.target.endpoint.name)
-    return about + (typical.output() if cap is None else cap) * (call.head.n or 1)
+    return about + (typical.output() if cap is None else cap) * call.head.answers

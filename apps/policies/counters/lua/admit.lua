@@ -96,6 +96,7 @@ for i = 1, B do
         state[s] = state[s] + amount
     end
 end
-call('HSET', KEYS[2], request, now .. ';' .. amount .. ';' .. ARGV[3])
+-- The amount as it came: Lua would write a large one as 1e+15, which nobody could read again.
+call('HSET', KEYS[2], request, now .. ';' .. ARGV[n + 3] .. ';' .. ARGV[3])
 call('ZADD', KEYS[1], now + lease, request)
 return {1, unpack(state)}

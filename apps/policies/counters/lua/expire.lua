@@ -24,17 +24,17 @@ for i = 3, #ARGV, 2 do
             local held = call('HMGET', key, 'e', 'w', 'r')
             if held[3] then
                 if cost >= 0 then
-                    call('HSET', key .. ':late', request, cost .. ';' .. window)
+                    call('HSET', key .. ':late', request, ARGV[i + 1] .. ';' .. window)
                     call('EXPIRE', key .. ':late', 120)
                 end
             elseif held[2] and (days ~= '0' or held[2] == window) then
-                call('HINCRBY', key, 'h', '-' .. amount)
+                if amount ~= '0' then call('HINCRBY', key, 'h', '-' .. amount) end -- HINCRBY refuses -0
                 if cost > 0 and held[1] == ARGV[1] then
                     if days == '0' then
-                        call('HINCRBY', key, 's', cost)
+                        call('HINCRBY', key, 's', ARGV[i + 1])
                     elseif tonumber(window) > tonumber(held[2]) - tonumber(days) then
-                        call('HINCRBY', key, 's', cost)
-                        call('HINCRBY', key, 'd' .. window, cost)
+                        call('HINCRBY', key, 's', ARGV[i + 1])
+                        call('HINCRBY', key, 'd' .. window, ARGV[i + 1])
                     end
                 end
             end

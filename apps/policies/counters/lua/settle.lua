@@ -40,7 +40,7 @@ for i = 1, B do
         held = {} -- this budget was built from a ledger that has the request already
     end
     if held[3] then -- being built: counted at its end, unless the ledger has it by then
-        call('HSET', key .. ':late', request, cost .. ';' .. window)
+        call('HSET', key .. ':late', request, ARGV[n + 2] .. ';' .. ARGV[a])
         call('EXPIRE', key .. ':late', 120)
     elseif held[1] == run then
         local current, spent, holds = tonumber(held[2]), tonumber(held[4]), tonumber(held[5])
@@ -50,7 +50,7 @@ for i = 1, B do
                 spent = spent + cost
             elseif window > current - days and cost > 0 then
                 spent = spent + cost
-                call('HINCRBY', key, 'd' .. ARGV[a], cost)
+                call('HINCRBY', key, 'd' .. ARGV[a], ARGV[n + 2])
             end
             call('HSET', key, 's', spent, 'h', holds)
         end

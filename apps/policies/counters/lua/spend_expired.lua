@@ -10,16 +10,16 @@ local budgets = string.match(taken, ';([^;]*)$')
 for key, window, days in string.gmatch(budgets, '([^,=]+)=(%d+)=(%d+)') do
     local held = call('HMGET', key, 'e', 'w', 'r')
     if held[3] then
-        call('HSET', key .. ':late', ARGV[1], cost .. ';' .. window)
+        call('HSET', key .. ':late', ARGV[1], ARGV[2] .. ';' .. window)
         call('EXPIRE', key .. ':late', 120)
     elseif held[1] == ARGV[3] then
         if days ~= '0' then
             if tonumber(window) > tonumber(held[2]) - tonumber(days) then
-                call('HINCRBY', key, 's', cost)
-                call('HINCRBY', key, 'd' .. window, cost)
+                call('HINCRBY', key, 's', ARGV[2])
+                call('HINCRBY', key, 'd' .. window, ARGV[2])
             end
         elseif held[2] == window then
-            call('HINCRBY', key, 's', cost)
+            call('HINCRBY', key, 's', ARGV[2])
         end
     end
 end
