@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 import orjson
 
 from apps.audit.record import clean_text
-from apps.core import endpoints
 from apps.core.errors import (
     ClientClosed,
     EgressBlocked,
@@ -35,12 +34,10 @@ from apps.gateway.streams import StreamMeter
 from apps.gateway.upstream.connection import Response
 from apps.gateway.upstream.pool import UpstreamPool
 from apps.gateway.watch import Watch
-from apps.providers.dialects import openai
-from apps.providers.usage import Usage, completed, read_answer, written_tokens
+from apps.providers.usage import Usage, completed, written_tokens
 
-# What goes on to the provider of a client's headers, and back to the client of a provider's. Anything else stays here: credentials,
-# cookies, hop-by-hop headers, the provider's limits and organization.
-_TO_UPSTREAM = (b"openai-beta", b"idempotency-key", b"x-client-request-id", b"traceparent", b"tracestate")
+# What goes back to the client of a provider's headers (what goes on of a client's is its dialect's to say). Anything else stays
+# here: cookies, hop-by-hop headers, the provider's limits and organization.
 _TO_CLIENT = frozenset(
     {
         b"content-type",
@@ -163,11 +160,15 @@ def _end_badly(exchange: Exchange, call: Call, attempt: Attempt, error: GatewayE
 async def _send(exchange: Exchange, call: Call, attempt: Attempt, pool: UpstreamPool, watch: Watch) -> Response:
     route = attempt.route
     credential, headers = route.credential, exchange.headers
+    endpoint = call.target.endpoint
     body = upstream_body(call, route, stream=exchange.stream)
-    head = b"%bcontent-length: %d\r\n" % (route.heads[call.target.endpoint.name], len(body))
-    for name in _TO_UPSTREAM:
+    head = b"%bcontent-length: %d\r\n" % (route.heads[endpoint.name], len(body))
+    for name in endpoint.dialect.to_upstream:
         if name in headers:
             head += b"%b: %b\r\n" % (name, headers[name])
+    for name, value in endpoint.dialect.defaults:
+        if name not in headers:
+            head += b"%b: %b\r\n" % (name, value)
     connection = await pool.connection(credential.origin, connect_timeout=credential.timeouts.connect)
     watch.begin(credential.timeouts)
     attempt.is_sent = True
@@ -177,15 +178,15 @@ async def _send(exchange: Exchange, call: Call, attempt: Attempt, pool: Upstream
 def upstream_body(call: Call, route: Route, *, stream: bool) -> bytes:
     """The client's bytes, but for the model's name where the route has another, the output cap of a policy, and the usage that
     we ask for on streams."""
-    body, head = openai.unambiguous(call.body), call.head
-    if head.model != route.upstream_model:
-        body = openai.rewrite(body, {"model": orjson.dumps(route.upstream_model)})
+    endpoint, head = call.target.endpoint, call.head
+    dialect = endpoint.dialect
+    body = dialect.naming(dialect.unambiguous(call.body), head, route.upstream_model)
     if call.output_cap is not None:
         provider = route.credential.provider
         default = "max_completion_tokens" if provider in _NEWER_CAP else "max_tokens"
-        body = openai.capping_output(body, head, call.target.endpoint.name, call.output_cap, default=default)
-    if stream and call.target.endpoint.usage_on_request and not openai.asks_for_usage(head):
-        body = openai.asking_for_usage(body, head)
+        body = dialect.capping_output(body, head, endpoint.name, call.output_cap, default)
+    if stream and endpoint.usage_on_request and not head.asks_for_usage:
+        body = dialect.asking_for_usage(body, head)
     return body
 
 
@@ -322,13 +323,13 @@ async def _relay_large(
 
 def _learn(exchange: Exchange, call: Call, body: bytes) -> None:
     """Usage and model of a buffered answer; an estimate where it tells none."""
-    answer = read_answer(body)
+    answer = call.target.endpoint.dialect.read_answer(body)
     exchange.model_served = answer.model or exchange.model_served
     exchange.usage = completed(
         answer.usage,
         tier=answer.tier,
         input_tokens=lambda: estimated_input(call.body),
-        output_tokens=None if call.target.endpoint.name == endpoints.EMBEDDINGS else lambda: written_tokens(body),
+        output_tokens=(lambda: written_tokens(body)) if call.writes else None,
     )
 
 
@@ -409,7 +410,7 @@ def _error_code(body: bytes) -> str:
 async def _relay_stream(exchange: Exchange, call: Call, headers: Headers, chunks: _Chunks, watch: Watch) -> None:
     """A stream, chunk by chunk. The record is written before the chunk leaves that completes the answer."""
     endpoint = call.target.endpoint
-    meter = endpoint.meter(hide_usage=endpoint.usage_on_request and not openai.asks_for_usage(call.head))
+    meter = endpoint.meter(hide_usage=endpoint.usage_on_request and not call.head.asks_for_usage)
     begun = False
     try:
         while chunk := await chunks.next():

@@ -243,7 +243,7 @@ class Exchange:
             "token_id": token.token if token is not None else None,
             "credential_id": credential.id if credential is not None else None,
             "endpoint": self.endpoint.name,
-            "dialect": self.endpoint.dialect,
+            "dialect": self.endpoint.dialect.name,
             "method": clean_text(scope["method"], 8),
             "path": clean_text(scope["path"], 300),
             "model_asked": clean_text(self.model_asked, 255),

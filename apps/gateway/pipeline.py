@@ -9,14 +9,14 @@ from apps.core.logs import get_logger
 from apps.gateway import stages
 from apps.gateway.attempts import Health
 from apps.gateway.directory.directory import Directory
-from apps.gateway.directory.views import Models, TokenView
+from apps.gateway.directory.views import Models, ModelView, TokenView
 from apps.gateway.dispatch import dispatch
 from apps.gateway.exchange import Exchange, Headers
 from apps.gateway.governance.admission import Admission
 from apps.gateway.governance.call import Call
 from apps.gateway.surfaces import Target, find_target
 from apps.gateway.upstream.pool import UpstreamPool
-from apps.providers.dialects import openai
+from apps.providers.dialects.dialect import Listed
 
 log = get_logger(__name__)
 
@@ -60,7 +60,7 @@ async def answer(exchange: Exchange, means: Means, *, records_are_possible: bool
     token = await stages.authenticate(exchange, directory)  # 401, 503
     if not records_are_possible:
         raise RecordUnavailable
-    stages.authorize(exchange, token, target.endpoint.name)  # 403
+    stages.authorize(exchange, token, target.endpoint)  # 403
     if target.endpoint.name == endpoints.MODELS:
         await list_models(exchange, target, token, await stages.models_of(token, directory))
         return
@@ -78,41 +78,48 @@ async def answer(exchange: Exchange, means: Means, *, records_are_possible: bool
 
 async def list_models(exchange: Exchange, target: Target, token: TokenView, models: Models) -> None:
     """GET /v1/models and /v1/models/{id}: what this token may really call."""
-    governor = token.governor
+    governor, dialect = token.governor, target.endpoint.dialect
     callable_models = [model for model in models.values() if model.routes and governor.may_call(model)]
     if target.model is None:
         callable_models.sort(key=lambda model: model.name)
-        body = openai.model_list(openai.model_object(m.name, m.created, m.owned_by) for m in callable_models)
+        body = dialect.model_list([_listed(model) for model in callable_models], exchange.scope["query_string"])
     else:
         exchange.model_asked = target.model
         found = models.get(target.model)
         if found is None or not found.routes or not governor.may_call(found):
             raise ModelNotFound(f"The model '{target.model}' does not exist here.", param="model")
-        body = openai.model_body(found.name, found.created, found.owned_by)
+        body = dialect.model_body(_listed(found))
     exchange.count_out(len(body))
     exchange.record(200)
     headers: Headers = [*exchange.id_headers, _JSON, (b"content-length", str(len(body)).encode())]
     await exchange.answer(200, headers, body)
 
 
+def _listed(model: ModelView) -> Listed:
+    route = model.routes[0]
+    return Listed(model.name, model.created, model.owned_by, route.context, route.longest)
+
+
 async def refuse(exchange: Exchange, error: GatewayError) -> None:
     """The error as the caller's dialect says it: an answer, or an event where the answer has begun. Then nothing follows."""
-    endpoint = exchange.endpoint
+    endpoint, shown_id = exchange.endpoint, exchange.shown_id.decode()
+    dialect = endpoint.dialect
+    status = dialect.status(error)
     if exchange.sent_head:
-        event = endpoint.error_event(error, exchange.events) if exchange.stream else b""
+        event = dialect.error_event(error, endpoint.name, exchange.events, shown_id) if exchange.stream else b""
         if exchange.is_inside_event:
             event = b"\n\n" + event
         exchange.bytes_out += len(event)
-        exchange.record(error.status, error)
+        exchange.record(status, error)
         if exchange.stream:
             await exchange.send({"type": "http.response.body", "body": event, "more_body": False})
         # A buffered answer that breaks off is left without its end, which the server turns into a closed connection.
         return
-    body = endpoint.error_body(error, exchange.shown_id.decode())
+    body = dialect.error_body(error, shown_id)
     headers: Headers = [*exchange.id_headers, _JSON, (b"content-length", str(len(body)).encode()), *error.headers]
     if error.retryable is not None:
         headers.append((b"x-should-retry", b"true" if error.retryable else b"false"))
     if not isinstance(error, ClientClosed):
         exchange.count_out(len(body))
-    exchange.record(error.status, error)
-    await exchange.answer(error.status, headers, body)
+    exchange.record(status, error)
+    await exchange.answer(status, headers, body)

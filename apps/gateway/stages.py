@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 
 from apps.audit.record import MAX_LENGTHS, clean_text
-from apps.core import endpoints
 from apps.core.errors import (
     BodyTooLarge,
     ClientClosed,
@@ -33,8 +32,9 @@ from apps.gateway.directory.views import Models, ModelView, TokenView
 from apps.gateway.exchange import Exchange
 from apps.gateway.governance.call import Call
 from apps.gateway.json_depth import is_deeper_than
-from apps.gateway.surfaces import Target
-from apps.providers.dialects import openai
+from apps.gateway.surfaces import Endpoint, Target
+from apps.providers.dialects.heads import Head
+from apps.providers.dialects.tags import tag_text
 from apps.providers.names import model_name_is_valid
 from apps.services.tokens import token_digest, token_is_well_formed
 
@@ -49,7 +49,7 @@ _TAGS_MAX = 16
 
 async def authenticate(exchange: Exchange, directory: Directory) -> TokenView:
     """The live token that the request carries."""
-    plaintext = _plaintext(exchange.headers)
+    plaintext = _plaintext(exchange.headers, exchange.endpoint.dialect.token_header)
     digest = token_digest(plaintext)
     token = directory.known_token(digest)
     if token is None:
@@ -68,7 +68,8 @@ async def authenticate(exchange: Exchange, directory: Directory) -> TokenView:
     return token
 
 
-def _plaintext(headers: Mapping[bytes, bytes]) -> str:
+def _plaintext(headers: Mapping[bytes, bytes], first: bytes) -> str:
+    """`first`: the header that counts where several carry different tokens; empty: none does, and that is refused."""
     sent = headers.get(b"authorization", b"").strip()
     scheme, _, rest = sent.partition(b" ")
     found = {rest.strip() if scheme.lower() == b"bearer" else sent} if sent else set()
@@ -79,6 +80,8 @@ def _plaintext(headers: Mapping[bytes, bytes]) -> str:
     if not found:
         raise TokenMissing
     if len(found) > 1:
+        if sent := headers.get(first, b"").strip():
+            return sent.decode("latin-1")
         raise TokenAmbiguous
     return found.pop().decode("latin-1")
 
@@ -130,15 +133,16 @@ def _too_large(limit: int) -> BodyTooLarge:
     )
 
 
-def parse(exchange: Exchange, target: Target, body: bytes) -> openai.RequestHead:
+def parse(exchange: Exchange, target: Target, body: bytes) -> Head:
     """The fields we decide on, checked."""
-    head = openai.read_head(body, needs=target.endpoint.needs)
+    endpoint = target.endpoint
+    head = endpoint.dialect.read_head(body, endpoint.name)
     depth = exchange.config.max_json_depth
     if is_deeper_than(body, depth):
         raise InvalidJson(f"The request body is nested more than {depth} levels deep (MAX_JSON_DEPTH).")
-    exchange.stream = bool(head.stream) and target.endpoint.name != endpoints.EMBEDDINGS
+    exchange.stream = bool(head.stream) and endpoint.writes
     named = exchange.config.end_user_header
-    end_user = (exchange.header(named) if named else "") or head.user or head.safety_identifier or ""
+    end_user = (exchange.header(named) if named else "") or head.end_user
     exchange.end_user = clean_text(end_user, MAX_LENGTHS["end_user"])
     exchange.tags = _tags(exchange, head)
     model = target.model or head.model
@@ -150,16 +154,16 @@ def parse(exchange: Exchange, target: Target, body: bytes) -> openai.RequestHead
     return head
 
 
-def _tags(exchange: Exchange, head: openai.RequestHead) -> tuple[str, ...]:
-    """The request's tags: of its `metadata`, and of x-tollgate-tags (a=b,c=d), which wins; sorted, and not more than so many."""
+def _tags(exchange: Exchange, head: Head) -> tuple[str, ...]:
+    """The request's tags: of its body, and of x-tollgate-tags (a=b,c=d), which wins; sorted, and not more than so many."""
     sent = exchange.headers.get(_TAGS)
-    found = openai.tags_of(head)
+    found = head.tags
     if sent is None and not found:
         return ()
     by_key = {tag.partition("=")[0]: tag for tag in found}
     for part in (sent or b"").decode("latin-1").split(","):
         key, _, value = part.partition("=")
-        if tag := openai.tag_text(key, value):
+        if tag := tag_text(key, value):
             by_key[tag.partition("=")[0]] = tag
     return tuple(sorted(by_key.values())[:_TAGS_MAX])
 
@@ -191,13 +195,12 @@ def resolve(name: str, models: Models) -> ModelView:
 # --- May this caller: 403 ---
 
 
-def authorize(exchange: Exchange, token: TokenView, endpoint: str) -> None:
+def authorize(exchange: Exchange, token: TokenView, endpoint: Endpoint) -> None:
     """The token's scopes must hold the endpoint, and its policies allow it, from there and now. Raises PolicyRefusal."""
-    token.governor.check_caller(exchange.address, endpoint)
-    if token.scopes and endpoint not in token.scopes:
-        raise EndpointNotAllowed(
-            f"This token may not call '{endpoint}'; it may call: {', '.join(sorted(token.scopes))}."
-        )
+    scope = endpoint.scope
+    token.governor.check_caller(exchange.address, scope)
+    if token.scopes and scope not in token.scopes:
+        raise EndpointNotAllowed(f"This token may not call '{scope}'; it may call: {', '.join(sorted(token.scopes))}.")
 
 
 # --- Do we know the answer ---

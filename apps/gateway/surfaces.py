@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from apps.core import endpoints
-from apps.core.errors import GatewayError, InvalidValue, MethodNotAllowed, UnknownPath
+from apps.core.errors import InvalidValue, MethodNotAllowed, UnknownPath
 from apps.gateway.streams import ChatMeter, ResponsesMeter, StreamMeter
 from apps.providers.dialects import openai
+from apps.providers.dialects.dialect import Dialect
 from apps.providers.names import model_name_is_valid
 
 
@@ -15,15 +16,19 @@ from apps.providers.names import model_name_is_valid
 class Endpoint:
     """One thing that a client can ask for, whichever path it came by."""
 
-    name: str  # as in scopes, records and metrics
+    name: str  # as in records and metrics
     method: str
-    path: str  # below the provider's base URL
-    needs: openai.Needs = "messages"
+    path: str  # below /v1
+    dialect: Dialect = openai.DIALECT
     meter: Callable[..., StreamMeter] = ChatMeter
-    error_event: Callable[[GatewayError, int], bytes] = openai.chat_error_event
-    error_body: Callable[[GatewayError, str], bytes] = openai.error_body
-    dialect: str = "openai"
-    usage_on_request: bool = False  # a stream tells its usage only if `stream_options.include_usage` asks for it
+    usage_on_request: bool = False  # a stream tells its usage only if asked to
+    writes: bool = True  # its answers have output tokens, and may be streamed
+    also: str = ""  # the endpoint that scopes and policies mean where they mean this one; empty: itself
+
+    @property
+    def scope(self) -> str:
+        """What a token's scopes and policies call it."""
+        return self.also or self.name
 
 
 CHAT_COMPLETIONS = Endpoint(endpoints.CHAT_COMPLETIONS, "POST", "/chat/completions", usage_on_request=True)
@@ -31,11 +36,9 @@ RESPONSES = Endpoint(
     endpoints.RESPONSES,
     "POST",
     "/responses",
-    needs="input_if_any",  # a stored prompt needs none
     meter=ResponsesMeter,
-    error_event=openai.responses_error_event,
 )
-EMBEDDINGS = Endpoint(endpoints.EMBEDDINGS, "POST", "/embeddings", needs="input")
+EMBEDDINGS = Endpoint(endpoints.EMBEDDINGS, "POST", "/embeddings", writes=False)
 MODELS = Endpoint(endpoints.MODELS, "GET", "/models")
 # What a refusal is recorded under when no endpoint was recognized.
 UNKNOWN = Endpoint("unknown", "", "")

@@ -3,6 +3,7 @@
 import re
 
 from apps.gateway import dispatch, surfaces
+from apps.providers.dialects import openai
 from tests.documents.markdown import ROOT, code, rows
 
 PAGE = ROOT / "docs/clients.md"
@@ -13,7 +14,7 @@ def test_headers_that_pass_are_those_on_the_gateways_lists():
     to_provider = {name.lower().encode() for name in code(TABLE["to the provider"][1])}
     to_client = {name.encode() for name in code(TABLE["to the client"][1])}
 
-    assert to_provider == set(dispatch._TO_UPSTREAM)
+    assert to_provider == set(openai.DIALECT.to_upstream)
     assert to_client == set(dispatch._TO_CLIENT)
 
 

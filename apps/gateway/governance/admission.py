@@ -1,6 +1,5 @@
 """May the call be made now: caps, price, limits and budgets; what it takes of them is held until it is settled."""
 
-from apps.core import endpoints
 from apps.core.errors import CountersUnavailable, InvalidValue, ModelUnpriced, PolicyRefusal, TooManyInputTokens
 from apps.core.logs import get_logger
 from apps.gateway import metrics
@@ -72,7 +71,7 @@ class Admission:
             exchange.flags.append(UNASKED)
             exchange.decision = {"hold": 0, "tokens": 0, "unasked": True}
             return Unasked({each.key for each in request.budgets}, self._unasked)
-        exchange.id_headers += limit_headers(request, verdict.state)
+        exchange.id_headers += limit_headers(call.target.endpoint.dialect, request, verdict.state, exchange.arrived_at)
         exchange.decision = decision = written(
             request.places, request.budgets, verdict.state, hold=amount, tokens=tokens
         )
@@ -196,7 +195,7 @@ def _note_unpriced(exchange: Exchange, call: Call, rule: str, *, budgets: bool) 
 def _tokens(call: Call, typical: Typical) -> int:
     """Tokens that limits count for the call until it is over: its input, and the output it asks for or usually has."""
     about = estimated_input(call.body)
-    if call.target.endpoint.name == endpoints.EMBEDDINGS:
+    if not call.writes:
         return about
     cap = call.output_cap if call.output_cap is not None else call.head.output_cap(call.target.endpoint.name)
-    return about + (typical.output() if cap is None else cap) * (call.head.n or 1)
+    return about + (typical.output() if cap is None else cap) * call.head.answers

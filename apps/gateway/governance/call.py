@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from apps.core import endpoints
 from apps.gateway.directory.views import ModelView, Route, TokenView
 from apps.gateway.surfaces import Target
-from apps.providers.dialects import openai
+from apps.providers.dialects.heads import Head
 
 
 @dataclass(slots=True)
@@ -14,7 +13,7 @@ class Call:
 
     token: TokenView
     target: Target
-    head: openai.RequestHead
+    head: Head
     body: bytes
     model: ModelView
     routes: tuple[Route, ...]  # those that its policy leaves, best first
@@ -24,4 +23,4 @@ class Call:
     @property
     def writes(self) -> bool:
         """Whether the endpoint's answers have output tokens."""
-        return self.target.endpoint.name != endpoints.EMBEDDINGS
+        return self.target.endpoint.writes

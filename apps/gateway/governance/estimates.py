@@ -7,7 +7,7 @@ files, earlier answers) is bounded by the model's context, or by a generous figu
 import re
 from dataclasses import dataclass
 
-from apps.providers.dialects.openai import RequestHead
+from apps.providers.dialects.heads import Head
 
 OUTPUT_UNKNOWN = 16_384  # output tokens of a model whose longest answer nobody has told us
 _CONTEXT_UNKNOWN = 1_000_000
@@ -17,7 +17,6 @@ _OUTPUT_USUAL = 256  # tokens, while nothing is known of a model's answers
 
 _DATA_URL = re.compile(rb"data:[\w/+.-]*;base64,[A-Za-z0-9+/=]*")
 _DATA_URL_TOKENS = 1_000  # an inlined image or file, whatever its bytes
-_POINTERS = (b'"image', b'"input_image', b'"file', b'"input_file')
 
 
 def estimated_input(body: bytes) -> int:
@@ -41,32 +40,29 @@ class Bounds:
 
 
 def bounds(
-    head: RequestHead, body: bytes, *, output: bool, output_cap: int | None, context: int | None, longest: int | None
+    head: Head, body: bytes, *, output: bool, output_cap: int | None, context: int | None, longest: int | None
 ) -> Bounds:
     """`output`: whether the endpoint writes at all. `output_cap`: what the request or a policy allows, by answer.
 
     `context`, `longest`: the model's largest input and output in tokens, where known.
     """
-    images = audio = False
     searches = 0
-    most = len(body)
-    if b'"image' in body or b'"input_' in body or b'"file' in body or b"_url" in body:
-        pointers = sum(body.count(word) for word in _POINTERS)
-        most += pointers * _ATTACHED
-        images = pointers > 0
-        audio = b'"input_audio' in body
+    pointers = sum([body.count(word) for word in head.pointers])
+    most = len(body) + pointers * _ATTACHED
+    images = pointers > 0
+    audio = b'"input_audio' in body
     if head.points_elsewhere:
         most = max(most, context or _CONTEXT_UNKNOWN)
     if context is not None:
         most = min(most, context)
     if b'"web_search' in body:
-        searches = head.max_tool_calls if head.max_tool_calls is not None else _SEARCHES
+        searches = _SEARCHES if (asked := head.max_searches) is None else asked
     if b'"modalities"' in body and b'"audio"' in body:
         audio = True
     if not output:
         return Bounds(most, 0, audio, images, searches)
     cap = longest or OUTPUT_UNKNOWN if output_cap is None else output_cap
-    return Bounds(most, cap * (head.n or 1), audio, images, searches)
+    return Bounds(most, cap * head.answers, audio, images, searches)
 
 
 class Typical:

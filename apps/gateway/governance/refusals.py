@@ -7,6 +7,7 @@ from apps.gateway.counters.counters import Verdict
 from apps.policies.counters.plan import NANO, Counted, Place, Request
 from apps.policies.decision import UNITS
 from apps.policies.effective import EffectivePolicy, Source
+from apps.providers.dialects.dialect import Dialect
 
 _KINDS = {
     "requests": "requests a minute",
@@ -96,8 +97,8 @@ def budget_exceeded(budget: Counted, verdict: Verdict, places: int, amount: int)
     )
 
 
-def limit_headers(request: Request, state: list[int]) -> Headers:
-    """x-ratelimit-*, as OpenAI's clients read them: of requests and of tokens, the limit that has least left."""
+def limit_headers(dialect: Dialect, request: Request, state: list[int], now: float) -> Headers:
+    """How the caller stands, as its clients read it: of requests and of tokens, the limit that has least left."""
     requests = tokens = None
     for i, place in enumerate(request.places):
         left, left_tokens = state[3 * i], state[3 * i + 1]
@@ -108,32 +109,16 @@ def limit_headers(request: Request, state: list[int]) -> Headers:
     headers: Headers = []
     if requests is not None:
         limit, left = requests
-        headers += (
-            (b"x-ratelimit-limit-requests", b"%d" % limit),
-            (b"x-ratelimit-remaining-requests", b"%d" % max(0, left // UNITS)),
-            (b"x-ratelimit-reset-requests", _span(limit, left)),
-        )
+        headers += dialect.limit_headers("requests", limit, max(0, left // UNITS), _refilled(limit, left), now)
     if tokens is not None:
         limit, left = tokens
-        headers += (
-            (b"x-ratelimit-limit-tokens", b"%d" % limit),
-            (b"x-ratelimit-remaining-tokens", b"%d" % max(0, left // UNITS)),
-            (b"x-ratelimit-reset-tokens", _span(limit, left)),
-        )
+        headers += dialect.limit_headers("tokens", limit, max(0, left // UNITS), _refilled(limit, left), now)
     return headers
 
 
-def _span(limit: int, left: int) -> bytes:
-    """How long until all of a bucket is there again, in OpenAI's spelling: 12ms, 8.64s, 1m30s."""
-    if not limit:
-        return b"0s"
-    milliseconds = -(-(limit * UNITS - left) // limit)
-    if milliseconds < 1000:
-        return b"%dms" % milliseconds
-    if milliseconds < 60_000:
-        return b"%d.%02ds" % (milliseconds // 1000, milliseconds % 1000 // 10)
-    seconds = -(-milliseconds // 1000)
-    return b"%dm%ds" % divmod(seconds, 60)
+def _refilled(limit: int, left: int) -> int:
+    """Milliseconds until all of a bucket is there again."""
+    return -(-(limit * UNITS - left) // limit) if limit else 0
 
 
 def usd_text(nano: int) -> str:

@@ -15,7 +15,7 @@ from apps.core.rows import save_valid
 from apps.orgs.models import Organization
 from apps.policies.models import MOST_USD, Budget, BudgetAction, BudgetScope, Policy, Window
 from apps.policies.usd import usd_text
-from apps.providers.dialects.openai import tag_text
+from apps.providers.dialects.tags import tag_text
 from apps.services.models import Service, Token
 
 ROLLING_DAYS = range(2, 367)

@@ -5,51 +5,83 @@ and what its own SDKs send and read.
 """
 
 import re
-from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import msgspec
 import orjson
 
 from apps.core import endpoints
-from apps.core.errors import BadRequest, GatewayError, InvalidJson, InvalidType, InvalidValue, MissingParameter
-
-# A client's string that we keep or compare; longer ones are no identifiers.
-_Identifier = Annotated[str, msgspec.Meta(max_length=4096)]
-
-# A number of tokens, or of anything else that a request may ask for.
-_Tokens = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
-
-_ABSENT = msgspec.Raw(b"")
+from apps.core.errors import GatewayError
+from apps.providers.dialects.bodies import each_once, rewrite
+from apps.providers.dialects.dialect import Dialect, Headers, Listed
+from apps.providers.dialects.heads import ABSENT, Count, Identifier, decoded, require
+from apps.providers.dialects.tags import tag_text
+from apps.providers.usage import read_answer
 
 
 class RequestHead(msgspec.Struct):
-    """The fields of a request body that the gateway reads. Everything else passes unread."""
+    """A heads.Head of any of OpenAI's endpoints."""
 
-    model: _Identifier | None = None
+    model: Identifier | None = None
     stream: bool | None = None
     stream_options: dict[str, msgspec.Raw] | None = None
-    user: _Identifier | None = None
-    safety_identifier: _Identifier | None = None
-    messages: msgspec.Raw = _ABSENT
-    input: msgspec.Raw = _ABSENT
-    max_tokens: _Tokens | None = None
-    max_completion_tokens: _Tokens | None = None
-    max_output_tokens: _Tokens | None = None
-    max_tool_calls: _Tokens | None = None
-    n: _Tokens | None = None
-    service_tier: _Identifier | None = None
+    user: Identifier | None = None
+    safety_identifier: Identifier | None = None
+    messages: msgspec.Raw = ABSENT
+    input: msgspec.Raw = ABSENT
+    max_tokens: Count | None = None
+    max_completion_tokens: Count | None = None
+    max_output_tokens: Count | None = None
+    max_tool_calls: Count | None = None
+    n: Count | None = None
+    service_tier: Identifier | None = None
     background: bool | None = None
-    metadata: msgspec.Raw = _ABSENT
-    previous_response_id: msgspec.Raw = _ABSENT
-    conversation: msgspec.Raw = _ABSENT
-    prompt: msgspec.Raw = _ABSENT
+    metadata: msgspec.Raw = ABSENT
+    previous_response_id: msgspec.Raw = ABSENT
+    conversation: msgspec.Raw = ABSENT
+    prompt: msgspec.Raw = ABSENT
+
+    pointers: ClassVar[tuple[bytes, ...]] = (b'"image', b'"input_image', b'"file', b'"input_file')
+
+    @property
+    def asks_for_usage(self) -> bool:
+        """Whether the client itself wants the usage event at the end of a chat stream."""
+        return self.stream_options is not None and bytes(self.stream_options.get("include_usage", ABSENT)) == b"true"
+
+    @property
+    def end_user(self) -> str:
+        """Whom the client calls for; empty: it does not say."""
+        return self.user or self.safety_identifier or ""
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Its `metadata`, as far as it is short texts."""
+        if self.metadata == ABSENT:
+            return ()
+        try:
+            metadata = msgspec.json.decode(bytes(self.metadata))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return ()
+        if not isinstance(metadata, dict):
+            return ()
+        return tuple(tag for key, value in metadata.items() if isinstance(value, str) and (tag := tag_text(key, value)))
+
+    @property
+    def answers(self) -> int:
+        """How many are asked for at once."""
+        return self.n or 1
+
+    @property
+    def max_searches(self) -> int | None:
+        """A search is a call of a tool."""
+        return self.max_tool_calls
 
     @property
     def points_elsewhere(self) -> bool:
         """Whether it continues something the provider has stored, of a length that only the provider knows."""
         return any(
-            raw != _ABSENT and bytes(raw) != b"null"
+            raw != ABSENT and bytes(raw) != b"null"
             for raw in (self.previous_response_id, self.conversation, self.prompt)
         )
 
@@ -62,34 +94,21 @@ class RequestHead(msgspec.Struct):
 
 
 _decode_head = msgspec.json.Decoder(RequestHead).decode
-_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-
-Needs = Literal["messages", "input", "input_if_any"]
 
 
-def read_head(body: bytes, *, needs: Needs) -> RequestHead:
-    """What the gateway decides on. Raises BadRequest naming the field.
-
-    `needs`: which field must be there, an array (`messages`) or a string or array (`input`).
-    """
-    try:
-        head = _decode_head(body)
-    except msgspec.ValidationError as exc:
-        raise _wrong_type(str(exc)) from exc
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise InvalidJson(f"The request body is not valid JSON ({exc}): send a JSON object.") from exc
-    if needs == "messages":
-        _require(head.messages, "messages", b"[", "an array of messages")
-    elif needs == "input" or head.input != _ABSENT:
-        _require(head.input, "input", b'"[', "a string or an array")
+def read_head(body: bytes, endpoint: str) -> RequestHead:
+    """What the gateway decides on. Raises BadRequest naming the field."""
+    head = decoded(body, _decode_head)
+    if endpoint == endpoints.CHAT_COMPLETIONS:
+        require(head.messages, "messages", b"[", "an array of messages")
+    elif endpoint == endpoints.EMBEDDINGS or head.input != ABSENT:  # a stored prompt of Responses needs no input
+        require(head.input, "input", b'"[', "a string or an array")
     return head
 
 
-def rewrite(body: bytes, changes: dict[str, bytes]) -> bytes:
-    """The same JSON object with some top-level fields set to raw JSON values. Every other value keeps its bytes."""
-    fields: dict[str, Any] = _decode_fields(body)
-    fields.update(changes)
-    return b"{" + b",".join(orjson.dumps(name) + b":" + bytes(raw) for name, raw in fields.items()) + b"}"
+def naming(body: bytes, head: RequestHead, model: str) -> bytes:
+    """The same body asking for the model by another name."""
+    return rewrite(body, {"model": orjson.dumps(model)}) if head.model != model else body
 
 
 def asking_for_usage(body: bytes, head: RequestHead) -> bytes:
@@ -101,7 +120,7 @@ def asking_for_usage(body: bytes, head: RequestHead) -> bytes:
     return rewrite(body, {"stream_options": b"{" + inner + b"}"})
 
 
-def capping_output(body: bytes, head: RequestHead, endpoint: str, cap: int, *, default: str) -> bytes:
+def capping_output(body: bytes, head: RequestHead, endpoint: str, cap: int, default: str) -> bytes:
     """The same body with no more than `cap` output tokens asked for.
 
     Under the names that it uses; where it names no cap, under `default` (chat: max_tokens or max_completion_tokens).
@@ -113,51 +132,16 @@ def capping_output(body: bytes, head: RequestHead, endpoint: str, cap: int, *, d
 
 
 _DECIDING = re.compile(rb'"(?:model|max_(?:completion_|output_)?tokens|n|service_tier|stream)"')
-_ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")
 
 
 def unambiguous(body: bytes) -> bytes:
-    """The same body with each field once, as we have read it: the last one.
-
-    A provider that takes the first of two must not be asked for another model, or for more, than was decided on. Bodies in which no
-    such field can occur twice, nearly all, stay as they are.
-    """
-    found = _DECIDING.findall(body)
-    if len(found) != len(set(found)):
-        return rewrite(body, {})
-    # No client escapes letters, but whoever wants to hide a field's name.
-    if b"\\u00" in body and _ESCAPED_ASCII.search(body):
-        return rewrite(body, {})
-    return body
+    """The same body with each field that is decided on once."""
+    return each_once(body, _DECIDING)
 
 
-def tags_of(head: RequestHead) -> tuple[str, ...]:
-    """The `metadata` of a request as tags, `key=value`; entries that are no short texts are left out."""
-    if head.metadata == _ABSENT:
-        return ()
-    try:
-        metadata = msgspec.json.decode(bytes(head.metadata))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ()
-    if not isinstance(metadata, dict):
-        return ()
-    return tuple(tag for key, value in metadata.items() if isinstance(value, str) and (tag := tag_text(key, value)))
-
-
-_TAG_KEY = re.compile(r"[a-z0-9_.-]{1,64}")
-_TAG_VALUE_MAX = 128
-
-
-def tag_text(key: str, value: str) -> str:
-    """`key=value`, the key in lower case; empty if it cannot be a tag."""
-    key, value = key.strip().lower(), value.strip()
-    fits = _TAG_KEY.fullmatch(key) and 0 < len(value) <= _TAG_VALUE_MAX and value.isprintable()
-    return f"{key}={value}" if fits else ""
-
-
-def asks_for_usage(head: RequestHead) -> bool:
-    """Whether the client itself wants the usage event at the end of a chat stream."""
-    return head.stream_options is not None and bytes(head.stream_options.get("include_usage", _ABSENT)) == b"true"
+def status(error: GatewayError) -> int:
+    """The errors' own."""
+    return error.status
 
 
 def error_body(error: GatewayError, request_id: str = "") -> bytes:
@@ -165,36 +149,52 @@ def error_body(error: GatewayError, request_id: str = "") -> bytes:
     return orjson.dumps({"error": _error(error, request_id)})
 
 
-def chat_error_event(error: GatewayError, _sequence: int) -> bytes:
-    """An error in the middle of a chat stream. No `[DONE]` may follow."""
-    return b"data: " + error_body(error) + b"\n\n"
-
-
-def responses_error_event(error: GatewayError, sequence: int) -> bytes:
-    """An error in the middle of a Responses stream, numbered `sequence`. No `response.completed` may follow."""
+def error_event(error: GatewayError, endpoint: str, events: int, _request_id: str = "") -> bytes:
+    """An error in the middle of a stream: no `[DONE]`, and no `response.completed`, may follow."""
+    if endpoint != endpoints.RESPONSES:
+        return b"data: " + error_body(error) + b"\n\n"
     event = {
         "type": "error",
         "code": error.code,
         "message": error.message,
         "param": error.param,
-        "sequence_number": sequence,
+        "sequence_number": events,
     }
     return b"event: error\ndata: " + orjson.dumps(event) + b"\n\n"
 
 
-def model_object(name: str, created: int, owned_by: str) -> dict[str, Any]:
-    """One entry of a model list. `created`: Unix seconds."""
-    return {"id": name, "object": "model", "created": created, "owned_by": owned_by}
+def limit_headers(kind: str, limit: int, remaining: int, wait: int, _now: float) -> Headers:
+    """x-ratelimit-*, as OpenAI's clients read them."""
+    name = kind.encode()
+    return [
+        (b"x-ratelimit-limit-" + name, b"%d" % limit),
+        (b"x-ratelimit-remaining-" + name, b"%d" % remaining),
+        (b"x-ratelimit-reset-" + name, _span(wait) if limit else b"0s"),
+    ]
 
 
-def model_body(name: str, created: int, owned_by: str) -> bytes:
+def _span(milliseconds: int) -> bytes:
+    """In OpenAI's spelling: 12ms, 8.64s, 1m30s."""
+    if milliseconds < 1000:
+        return b"%dms" % milliseconds
+    if milliseconds < 60_000:
+        return b"%d.%02ds" % (milliseconds // 1000, milliseconds % 1000 // 10)
+    seconds = -(-milliseconds // 1000)
+    return b"%dm%ds" % divmod(seconds, 60)
+
+
+def model_body(model: Listed) -> bytes:
     """The answer to GET /v1/models/{id}."""
-    return orjson.dumps(model_object(name, created, owned_by))
+    return orjson.dumps(_model(model))
 
 
-def model_list(models: Iterable[dict[str, Any]]) -> bytes:
-    """The answer to GET /v1/models."""
-    return orjson.dumps({"object": "list", "data": list(models)})
+def model_list(models: Sequence[Listed], _query: bytes) -> bytes:
+    """The answer to GET /v1/models, all at once."""
+    return orjson.dumps({"object": "list", "data": [_model(model) for model in models]})
+
+
+def _model(model: Listed) -> dict[str, object]:
+    return {"id": model.name, "object": "model", "created": model.created, "owned_by": model.owned_by}
 
 
 def _error(error: GatewayError, request_id: str = "") -> dict[str, object]:
@@ -213,24 +213,20 @@ def _error(error: GatewayError, request_id: str = "") -> dict[str, object]:
     return shown
 
 
-def _require(raw: msgspec.Raw, name: str, first: bytes, expected: str) -> None:
-    start = bytes(memoryview(raw)[:64]).lstrip()[:1]
-    if not start:
-        raise MissingParameter(f"Missing required parameter: '{name}'.", param=name)
-    if start not in first:
-        raise InvalidType(f"Invalid type for '{name}': expected {expected}.", param=name)
-
-
-def _wrong_type(message: str) -> BadRequest:
-    """msgspec says `Expected `str`, got `int` - at `$.model``; say it in OpenAI's words."""
-    what, _, where = message.partition(" - at `$")
-    param = where.rstrip("`").lstrip(".")
-    if not param:
-        return InvalidJson("The request body must be a JSON object.")
-    if "length" in what:
-        return InvalidValue(f"Invalid value for '{param}': it is too long.", param=param)
-    if "`int` >=" in what or "`int` <=" in what:
-        return InvalidValue(f"Invalid value for '{param}': use a whole number from 0 to 1000000000.", param=param)
-    return InvalidType(
-        f"Invalid type for '{param}': {what[0].lower()}{what[1:].replace('`', '').replace(' | null', '')}.", param=param
-    )
+DIALECT = Dialect(
+    name="openai",
+    read_head=read_head,
+    unambiguous=unambiguous,
+    naming=naming,
+    capping_output=capping_output,
+    asking_for_usage=asking_for_usage,
+    to_upstream=(b"openai-beta", b"idempotency-key", b"x-client-request-id", b"traceparent", b"tracestate"),
+    defaults=[],
+    read_answer=read_answer,
+    limit_headers=limit_headers,
+    model_list=model_list,
+    model_body=model_body,
+    status=status,
+    error_body=error_body,
+    error_event=error_event,
+)

@@ -12,7 +12,7 @@ from apps.core.ids import parse_request_id
 from apps.policies.arguments import named_token
 from apps.policies.explanation import Asked, Explanation, as_json, lines
 from apps.policies.selectors.explain import explain_call, explain_record
-from apps.providers.dialects.openai import tag_text
+from apps.providers.dialects.tags import tag_text
 
 _DRY_RUN = ("model", "endpoint", "end_user", "tag", "output_tokens", "input_bytes", "address")
 
