@@ -26,8 +26,8 @@ TOKENS = ("a" * 32, "b" * 32)
 LIVING, DEAD, ENDED = "living", "dead", "ended"
 
 STEPS = (
-    "admit", "admit", "admit", "settle", "settle", "settle_again", "die_recorded", "die_unrecorded", "expire", "expire_unknown",
-    "charge", "release", "turn", "flush", "restart", "rebuild", "rebuild", "rebuild_all",
+    "admit", "admit", "admit", "settle", "settle", "settle_again", "die_recorded", "die_unrecorded", "record", "hold_again",
+    "expire", "expire_unknown", "charge", "release", "turn", "flush", "restart", "rebuild", "rebuild", "rebuild_all",
 )  # fmt: skip
 
 
@@ -208,7 +208,7 @@ class World:
         return None
 
     def settle(self, call: Call, cost: int, used: int, *, again: bool = False) -> None:
-        call.cost = cost
+        call.cost = cost = cost if call.cost is None else call.cost
         names, args = [*call.request.settle_keys], [*call.request.settle_args]
         said = self.eval(scripts.SETTLE, names, [*args, call.id, cost, call.tokens, used, self.run, int(again)])
         assert said == 1
@@ -267,14 +267,15 @@ class World:
             call.charged = frozenset()
         self.hold_again()
 
-    def hold_again(self) -> None:
+    def hold_again(self, *, unrecorded: bool = False) -> None:
         """The living put back what they hold: what the store has lost, or has taken for expired."""
         for call in self.calls:
-            if call.gateway == LIVING:
+            if call.gateway == LIVING and (call.cost is None or not unrecorded):
                 taken = f"{call.amount};{call.request.blob}"
                 self.eval(scripts.HOLD_AGAIN, [keys.LEASE, keys.HOLD, keys.EXPIRED], [10**7, call.id, taken])
+                if not call.holds:
+                    call.held_in = set(call.windows)
                 call.holds, call.expired = True, False
-                call.held_in = set(call.windows)
 
     def rebuild(self, between: int, *, again: bool) -> None:
         counted = self.counted
@@ -336,7 +337,12 @@ class World:
             case "settle_again" if call := one(*(each.gateway == ENDED for each in self.calls)):
                 self.settle_twice(call)
             case "die_recorded" if call := one(*(each.gateway == LIVING and each.holds for each in self.calls)):
-                call.gateway, call.cost = DEAD, call.amount * (b % 11) // 10
+                call.gateway = DEAD
+                call.cost = call.amount * (b % 11) // 10 if call.cost is None else call.cost
+            case "record" if call := one(*living):  # its settlement is on its way
+                call.cost = call.amount * (b % 11) // 10 if call.cost is None else call.cost
+            case "hold_again":
+                self.hold_again(unrecorded=True)
             case "die_unrecorded" if call := one(*living):
                 call.gateway = DEAD
             case "expire" if call := one(*(each.gateway == DEAD and each.holds for each in self.calls)):
@@ -360,7 +366,7 @@ class World:
         self.check()
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     limits=st.lists(st.integers(0, 15), min_size=5, max_size=5),
     room=st.lists(st.integers(0, 30), min_size=4, max_size=4),
