@@ -31,6 +31,13 @@ from apps.providers.prices.selectors import price_book, price_history, prices_in
 from apps.providers.prices.shown import PIECES, other_prices, per_million, per_thousand, price_lines, tier_words
 
 STATE_LABELS = {"now": "success", "later": "info", "past": "default", "withdrawn": "danger"}
+VERDICTS = {
+    "added": gettext_lazy("added"),
+    "changed": gettext_lazy("changed"),
+    "same": gettext_lazy("same"),
+    "unusual": gettext_lazy("unusual"),
+    "refused": gettext_lazy("refused"),
+}
 _REVIEW_SHOWN = 300  # rows of a preview; those that need a look come first
 _PLACE = ("organization", "provider", "model", "tier", "above_input_tokens")
 
@@ -290,7 +297,7 @@ class PriceAdmin(ConsoleAdmin):
             title=_("Import prices"),
             row=None,
             form=form,
-            counts=[(verdict, found.count(verdict)) for verdict in ("added", "changed", "same", "unusual", "refused")],
+            counts=[(word, sum(row.verdict == verdict for row in rows)) for verdict, word in VERDICTS.items()],
             rows=[_reviewed(row) for row in rows[:_REVIEW_SHOWN]],
             more=max(len(rows) - _REVIEW_SHOWN, 0),
             refused=refused or _refusal(found),
@@ -352,7 +359,7 @@ def _reviewed(row: Any) -> dict[str, Any]:
         "since": line.effective_from,
         "input": per_million(line.prices["input"]) if "input" in line.prices else "—",
         "output": per_million(line.prices["output"]) if "output" in line.prices else "—",
-        "verdict": row.verdict,
+        "verdict": VERDICTS[row.verdict],
         "label": labels[row.verdict],
         "reason": row.reason,
     }
