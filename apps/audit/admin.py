@@ -35,6 +35,9 @@ _MOMENT = re.compile(r"\A(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.\d+)?\+00:00\Z")
 FLAGS = {
     "unpriced": gettext_lazy("No price was known for what was used: its cost is not counted anywhere."),
     "usage_mismatch": gettext_lazy("The provider's total is not the sum of its parts: look at the buckets."),
+    "over_hold": gettext_lazy("It cost more than was held for it: its budgets may be exceeded by the difference."),
+    "unknown_tier": gettext_lazy("The provider served a tier without prices: those of the dearest tier were taken."),
+    "counters_unasked": gettext_lazy("Limits and budgets could not be asked, and its policy lets calls pass then."),
 }
 
 

@@ -118,6 +118,9 @@ class FlagFilter(_Question, DropdownFilter):
         return [
             ("unpriced", _("No price was known")),
             ("usage_mismatch", _("The provider's numbers disagree")),
+            ("over_hold", _("It cost more than was held")),
+            ("unknown_tier", _("It was served in a tier without prices")),
+            ("counters_unasked", _("Limits and budgets could not be asked")),
             ("estimated", _("Usage is estimated")),
         ]
 
@@ -126,7 +129,7 @@ class FlagFilter(_Question, DropdownFilter):
         match self.value():
             case "estimated":
                 return queryset.filter(usage_estimated=True)
-            case str(flag) if flag:
+            case "unpriced" | "usage_mismatch" | "over_hold" | "unknown_tier" | "counters_unasked" as flag:
                 # The second half lets PostgreSQL use an index over flagged records.
                 return queryset.filter(flags__contains=[flag]).exclude(flags=[])
         return queryset

@@ -4,6 +4,7 @@ import html
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -645,3 +646,17 @@ def test_the_first_page_shows_what_was_spent_and_the_budget_that_runs_low(
     assert "Cost this month $19.50" in shown
     assert "1 call without a price" in shown
     assert "$19.50 of $20.00 spent" in shown
+
+
+def test_every_flag_that_records_may_have_is_explained_and_can_be_asked_for(console: Client, token: Token) -> None:
+    from apps.audit.admin import FLAGS
+
+    documented = re.search(r"^\| `flags` \|.*$", Path("docs/records.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert documented is not None
+    flags = set(re.findall(r"`([a-z_]+)`", documented[0])) - {"flags"}
+    assert set(FLAGS) == flags
+    for flag in flags:
+        row = record(token, flags=[flag])
+        assert str(FLAGS[flag]) in text(console.get(page("audit_requestrecord_change", row.pk)))
+        response = console.get(page("audit_requestrecord_changelist", flag=flag))
+        assert [found.pk for found in response.context["cl"].result_list] == [row.pk]
