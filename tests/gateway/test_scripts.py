@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from apps.policies.counters import keys, scripts
@@ -368,10 +368,14 @@ class World:
 
 @settings(max_examples=300, deadline=None)
 @given(
-    limits=st.lists(st.integers(0, 15), min_size=5, max_size=5),
-    room=st.lists(st.integers(0, 30), min_size=4, max_size=4),
-    story=st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 99), st.integers(0, 99)), min_size=5, max_size=60),
+    limits=st.lists(st.sampled_from([15, 15, 15, 5, 2, 0]), min_size=5, max_size=5),
+    room=st.lists(st.sampled_from([30, 30, 30, 8, 3, 0]), min_size=4, max_size=4),
+    story=st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 99), st.integers(0, 99)), min_size=10, max_size=60),
 )
+@example(
+    limits=[15] * 5, room=[30] * 4, story=[("admit", 0, 0), ("record", 0, 5), ("rebuild_all", 0, 0), ("settle", 0, 0)]
+)
+@example(limits=[15] * 5, room=[30] * 4, story=[("admit", 0, 0), ("release", 0, 0), ("hold_again", 0, 0)])
 def test_the_counters_say_what_is_true_whatever_happens(
     valkey: PrivateStore, limits: list[int], room: list[int], story: list[tuple[str, int, int]]
 ) -> None:
