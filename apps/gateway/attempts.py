@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from apps.gateway.directory.views import Route
+from apps.gateway.directory.views import CredentialView, Route
 
 _PAUSE = 0.25  # seconds before the first repetition; it doubles
 _PAUSE_MOST = 8.0
@@ -25,10 +25,14 @@ REFUSED = frozenset({401, 402, 403})
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an attempt brought no answer. `own`: the credential is at fault. `after`: seconds that the provider asks us to wait."""
+    """Why an attempt brought no answer. `own`: the credential is at fault. `after`: seconds that the provider asks us to wait.
+
+    `takes_no_stream_options`: our own addition to the request is.
+    """
 
     own: bool = False
     after: float | None = None
+    takes_no_stream_options: bool = False
 
 
 class Health:
@@ -37,6 +41,7 @@ class Health:
     def __init__(self) -> None:
         self._failures: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._cool_until: dict[tuple[str, str], float] = {}
+        self._without_stream_options: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def ordered(self, routes: Sequence[Route]) -> list[Route]:
         """The routes, those that cool down after the others."""
@@ -61,6 +66,18 @@ class Health:
             self._cool_until.pop(oldest, None)
         if failure.after is not None or failure.own or count >= _FAILURES:
             self._cool_until[key] = time.monotonic() + min(failure.after or _COOL, _COOL_MOST)
+
+    def takes_stream_options(self, credential: CredentialView) -> bool:
+        """Whether usage may be asked for on its streams: unless it is known to refuse to be asked."""
+        return credential.kind.takes_stream_options and (
+            not self._without_stream_options or (credential.id, credential.base_url) not in self._without_stream_options
+        )
+
+    def refuses_stream_options(self, credential: CredentialView) -> None:
+        """It has refused a request because of them: it gets none any more, as long as it stays where it is."""
+        self._without_stream_options[credential.id, credential.base_url] = None
+        if len(self._without_stream_options) > _ROUTES_MAX:
+            self._without_stream_options.popitem(last=False)
 
     @property
     def cooling(self) -> int:
@@ -87,6 +104,10 @@ class Attempts:
 
     def after(self, route: Route, failure: Failure) -> tuple[Route, float] | None:
         """The route to try next, and how many seconds to wait before; None: the failure stands."""
+        if failure.takes_no_stream_options:
+            # Not a failure of the route, and none of the attempts that were meant: it would have answered. Happens once to each.
+            self._health.refuses_stream_options(route.credential)
+            return route, 0.0
         self._health.failed(route, failure)
         if not failure.own:
             self._again.append(route)

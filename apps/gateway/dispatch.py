@@ -34,6 +34,9 @@ from apps.gateway.streams import StreamMeter
 from apps.gateway.upstream.connection import Response
 from apps.gateway.upstream.pool import UpstreamPool
 from apps.gateway.watch import Watch
+from apps.providers.dialects import openai
+from apps.providers.quirks import means_stream_options, suited
+from apps.providers.refusals import openai_refusal
 from apps.providers.usage import Usage, completed, written_tokens
 
 # What goes back to the client of a provider's headers (what goes on of a client's is its dialect's to say). Anything else stays
@@ -92,7 +95,7 @@ async def dispatch(exchange: Exchange, call: Call, pool: UpstreamPool, health: H
                 await asyncio.sleep(wait)
                 attempt.started = time.perf_counter_ns()
             exchange.attempts.append(attempt)
-            await _attempt(exchange, call, attempt, pool, watch)
+            await _attempt(exchange, call, attempt, pool, health, watch)
         except asyncio.CancelledError:
             error = watch.why()
             following = attempts.after(route, Failure()) if _may_repeat(exchange, error) else None
@@ -123,10 +126,12 @@ async def dispatch(exchange: Exchange, call: Call, pool: UpstreamPool, health: H
         route, wait = following
 
 
-async def _attempt(exchange: Exchange, call: Call, attempt: Attempt, pool: UpstreamPool, watch: Watch) -> None:
+async def _attempt(
+    exchange: Exchange, call: Call, attempt: Attempt, pool: UpstreamPool, health: Health, watch: Watch
+) -> None:
     response: Response | None = None
     try:
-        response = await _send(exchange, call, attempt, pool, watch)
+        response = await _send(exchange, call, attempt, pool, health, watch)
         attempt.status = response.status
         await _relay(exchange, call, attempt, response, watch)
     finally:
@@ -157,11 +162,19 @@ def _end_badly(exchange: Exchange, call: Call, attempt: Attempt, error: GatewayE
         exchange.usage = Usage(input=estimated_input(call.body), output=exchange.usage.output or 0, estimated=True)
 
 
-async def _send(exchange: Exchange, call: Call, attempt: Attempt, pool: UpstreamPool, watch: Watch) -> Response:
+async def _send(
+    exchange: Exchange, call: Call, attempt: Attempt, pool: UpstreamPool, health: Health, watch: Watch
+) -> Response:
     route = attempt.route
     credential, headers = route.credential, exchange.headers
     endpoint = call.target.endpoint
-    body = upstream_body(call, route, stream=exchange.stream)
+    attempt.asks_for_usage = (
+        exchange.stream
+        and endpoint.usage_on_request
+        and not call.head.asks_for_usage
+        and health.takes_stream_options(credential)
+    )
+    body = upstream_body(call, route, ask_for_usage=attempt.asks_for_usage)
     head = b"%bcontent-length: %d\r\n" % (route.heads[endpoint.name], len(body))
     for name in endpoint.dialect.to_upstream:
         if name in headers:
@@ -175,9 +188,9 @@ async def _send(exchange: Exchange, call: Call, attempt: Attempt, pool: Upstream
     return await connection.send(head + b"\r\n", body)
 
 
-def upstream_body(call: Call, route: Route, *, stream: bool) -> bytes:
-    """The client's bytes, but for the model's name where the route has another, the output cap of a policy, and the usage that
-    we ask for on streams."""
+def upstream_body(call: Call, route: Route, *, ask_for_usage: bool) -> bytes:
+    """The client's bytes, but for the model's name where the route has another, the output cap of a policy, the usage that we
+    ask for on streams, and what the provider knows under another name."""
     endpoint, head = call.target.endpoint, call.head
     dialect = endpoint.dialect
     body = dialect.naming(dialect.unambiguous(call.body), head, route.upstream_model)
@@ -185,9 +198,9 @@ def upstream_body(call: Call, route: Route, *, stream: bool) -> bytes:
         provider = route.credential.provider
         default = "max_completion_tokens" if provider in _NEWER_CAP else "max_tokens"
         body = dialect.capping_output(body, head, endpoint.name, call.output_cap, default)
-    if stream and endpoint.usage_on_request and not head.asks_for_usage:
+    if ask_for_usage:
         body = dialect.asking_for_usage(body, head)
-    return body
+    return suited(body, route.credential.kind)
 
 
 async def _relay(exchange: Exchange, call: Call, attempt: Attempt, response: Response, watch: Watch) -> None:
@@ -361,11 +374,21 @@ async def _relay_error(
         )
     if content_type.startswith(b"text/html"):
         raise UpstreamMalformed(f"The provider, or a proxy before it, answered with status {status} and a page.")
-    headers.append((b"content-length", str(len(body)).encode()))
-    after = _asked_to_wait(headers)
-    if status in RETRYABLE:
-        raise _Unanswered(Failure(after=after), status=status, body=bytes(body), headers=headers)
-    await _relay_refusal(exchange, _Unanswered(Failure(), status=status, body=bytes(body), headers=headers))
+    refusal = bytes(body)
+    if exchange.endpoint.dialect is openai.DIALECT:
+        refusal = openai_refusal(status, refusal)
+        if content_type[:16] != b"application/json":
+            headers = [
+                *(pair for pair in headers if pair[0] != b"content-type"),
+                (b"content-type", b"application/json"),
+            ]
+    headers.append((b"content-length", str(len(refusal)).encode()))
+    failure = Failure(after=_asked_to_wait(headers))
+    if attempt.asks_for_usage and means_stream_options(status, refusal):
+        failure = Failure(takes_no_stream_options=True)
+    if status in RETRYABLE or failure.takes_no_stream_options:
+        raise _Unanswered(failure, status=status, body=refusal, headers=headers)
+    await _relay_refusal(exchange, _Unanswered(Failure(), status=status, body=refusal, headers=headers))
 
 
 async def _relay_refusal(exchange: Exchange, answer: _Unanswered) -> None:

@@ -40,13 +40,14 @@ _ID_VERSION = (0x7000 << 64) | (0x8000 << 48)
 class Attempt:
     """One call upstream. Times in nanoseconds of the monotonic clock."""
 
-    __slots__ = ("ended", "error", "is_sent", "request_id", "route", "started", "status")
+    __slots__ = ("asks_for_usage", "ended", "error", "is_sent", "request_id", "route", "started", "status")
 
     def __init__(self, route: Route) -> None:
         self.route = route
         self.started = time.perf_counter_ns()
         self.ended = 0
         self.is_sent = False  # the provider may have begun to work, and to charge
+        self.asks_for_usage = False  # of a stream, though the client did not
         self.status: int | None = None
         self.error = ""
         self.request_id = ""

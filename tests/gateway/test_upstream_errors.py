@@ -118,12 +118,25 @@ def test_a_providers_own_error_passes_as_it_is(
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"upstream request timeout", b'{"detail":"x"}', b'{"error":"x"}', b"[1]", b"\xff"]
+    ("body", "says"),
+    [
+        (b"", "answered with status 503"),
+        (b"upstream request timeout", "upstream request timeout"),
+        (b'{"detail":"x"}', "x"),
+        (b'{"error":"x"}', "x"),
+        (b"[1]", "answered with status 503"),
+        (b"\xff", "\N{REPLACEMENT CHARACTER}"),
+    ],
 )
-def test_an_error_in_a_form_of_its_own_passes_as_it_is(acme: Tenant, upstream: FakeProvider, body: bytes) -> None:
+def test_an_error_in_a_form_of_its_own_is_put_into_openais(
+    acme: Tenant, upstream: FakeProvider, body: bytes, says: str
+) -> None:
     upstream.answers(body, status=503, headers={"content-type": "text/plain"})
     response = post(acme, chat())
-    assert (response.status_code, response.content, response.headers["content-type"]) == (503, body, "text/plain")
+    assert (response.status_code, response.headers["content-type"]) == (503, "application/json")
+    error = response.json()["error"]
+    assert says in error["message"]
+    assert error.keys() == {"message", "type", "param", "code"}
     assert acme.record().error_code == "upstream_503"
 
 
