@@ -602,9 +602,14 @@ def test_a_record_shows_its_cost_its_flags_and_what_limits_said(console: Client,
     }
     refused = record(token, status=402, error_code="budget_exceeded", decision=decision)
     shown = text(console.get(page("audit_requestrecord_change", refused.pk)))
-    assert "it held $1.50" in shown
+    assert "it would have held $1.50" in shown
     assert "$20.00 $19.00 $0.00 refused the call" in shown
     assert "requests per minute 60 0" in shown
+
+    answered = record(token, decision={**decision, "refused": ["", -1]})
+    shown = text(console.get(page("audit_requestrecord_change", answered.pk)))
+    assert "as the call left them; it held $1.50" in shown
+    assert "refused the call" not in shown
 
     unpriced = record(token, flags=["unpriced"])
     shown = text(console.get(page("audit_requestrecord_change", unpriced.pk)))

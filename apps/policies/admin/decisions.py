@@ -42,7 +42,9 @@ def _limits(decision: Decision) -> Told:
         )
         for limit in decision.limits
     ]
-    return Told(_("Limits, as the call left them"), (_("For"), _("What"), _("Limit"), _("Remaining")), rows)
+    refused = any(row[1] for row in rows) or any(each.refused for each in decision.budgets)
+    title = _("Limits, as the refused call found them") if refused else _("Limits, as the call left them")
+    return Told(title, (_("For"), _("What"), _("Limit"), _("Remaining")), rows)
 
 
 def _budgets(decision: Decision) -> Told:
@@ -53,8 +55,11 @@ def _budgets(decision: Decision) -> Told:
         name = str(known[key]) if key in known else _("%(id)s (gone)") % {"id": key}
         amounts = tuple(f"${nano_text(nano)}" for nano in (each.limit, each.spent, each.held))
         rows.append(((name, *amounts), each.refused))
-    title = _("Budgets, as the call left them; it held $%(usd)s") % {"usd": nano_text(decision.hold)}
-    return Told(title, (_("Budget"), _("Limit"), _("Spent"), _("Held")), rows)
+    if any(row[1] for row in rows) or any(limit.refused for limit in decision.limits):
+        title = _("Budgets, as the refused call found them; it would have held $%(usd)s")
+    else:
+        title = _("Budgets, as the call left them; it held $%(usd)s")
+    return Told(title % {"usd": nano_text(decision.hold)}, (_("Budget"), _("Limit"), _("Spent"), _("Held")), rows)
 
 
 decision_tellers.append(tell)

@@ -42,6 +42,8 @@ def tone(percent: float | Decimal) -> str:
 
 def percent_words(percent: Decimal) -> str:
     """99 %, 3.4 %: cut, so that only what is reached reads as 100 %."""
+    if 0 < percent < Decimal("0.1"):
+        return "<0.1 %"
     places = Decimal(1) if abs(percent) >= 10 or not percent else Decimal("0.1")
     return f"{percent.quantize(places, ROUND_DOWN):,f} %"
 
