@@ -15,6 +15,13 @@ _ATTACHED = 100_000  # tokens of one picture or file, whatever its bytes
 _SEARCHES = 10  # web searches of one call, where the request does not say how many
 _OUTPUT_USUAL = 256  # tokens, while nothing is known of a model's answers
 
+# What a request's web search is named by; a function of the client's own may be called so without being one.
+_SEARCH = re.compile(rb'"(?:type"\s*:\s*"web_search|web_search_options")')
+# An earlier answer's sound, named by its id.
+_SOUND = re.compile(rb'"audio"\s*:\s*\{\s*"id"')
+# Letters, digits and punctuation written as escapes, which nobody does but to hide a word.
+_ESCAPED = re.compile(rb"\\u00([2-7][0-9a-fA-F])")
+
 _DATA_URL = re.compile(rb"data:[\w/+.-]*;base64,[A-Za-z0-9+/=]*")
 _DATA_URL_TOKENS = 1_000  # an inlined image or file, whatever its bytes
 
@@ -47,22 +54,31 @@ def bounds(
     `context`, `longest`: the model's largest input and output in tokens, where known.
     """
     searches = 0
+    most = len(body)
+    if b"\\u00" in body:
+        body = _ESCAPED.sub(_unescaped, body)
     pointers = sum([body.count(word) for word in head.pointers])
-    most = len(body) + pointers * _ATTACHED
+    most += pointers * _ATTACHED
     images = pointers > 0
     audio = b'"input_audio' in body
     if head.points_elsewhere:
         most = max(most, context or _CONTEXT_UNKNOWN)
-    if context is not None:
+    elif b'"audio"' in body:
+        most += len(_SOUND.findall(body)) * _ATTACHED
+    if context is not None and output:  # the context of a model that embeds is that of each text alone
         most = min(most, context)
-    if b'"web_search' in body:
+    if b'"web_search' in body and _SEARCH.search(body):
         searches = _SEARCHES if (asked := head.max_searches) is None else asked
     if b'"modalities"' in body and b'"audio"' in body:
         audio = True
     if not output:
         return Bounds(most, 0, audio, images, searches)
-    cap = longest or OUTPUT_UNKNOWN if output_cap is None else output_cap
+    cap = output_cap or longest or OUTPUT_UNKNOWN  # a cap of 0 is none that a provider knows
     return Bounds(most, cap * head.answers, audio, images, searches)
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    return bytes([int(found[1], 16)])
 
 
 class Typical:

@@ -41,8 +41,17 @@ class RequestHead(msgspec.Struct):
     previous_response_id: msgspec.Raw = ABSENT
     conversation: msgspec.Raw = ABSENT
     prompt: msgspec.Raw = ABSENT
+    tools: msgspec.Raw = ABSENT
+    web_search_options: msgspec.Raw = ABSENT
 
-    pointers: ClassVar[tuple[bytes, ...]] = (b'"image', b'"input_image', b'"file', b'"input_file')
+    pointers: ClassVar[tuple[bytes, ...]] = (
+        b'"image',
+        b'"input_image',
+        b'"file',
+        b'"input_file',
+        b'"video',
+        b'"audio_url',
+    )
 
     @property
     def asks_for_usage(self) -> bool:
@@ -74,15 +83,19 @@ class RequestHead(msgspec.Struct):
 
     @property
     def max_searches(self) -> int | None:
-        """A search is a call of a tool."""
-        return self.max_tool_calls
+        """A search is a call of a tool; but those of chats are bounded by nothing."""
+        return None if _is_said(self.web_search_options) else self.max_tool_calls
 
     @property
     def points_elsewhere(self) -> bool:
-        """Whether it continues something the provider has stored, of a length that only the provider knows."""
-        return any(
-            raw != ABSENT and bytes(raw) != b"null"
-            for raw in (self.previous_response_id, self.conversation, self.prompt)
+        """Whether it continues something the provider has stored, or has it run tools, whose finds only the provider knows."""
+        return (
+            _is_said(self.previous_response_id)
+            or _is_said(self.conversation)
+            or _is_said(self.prompt)
+            or _is_said(self.web_search_options)
+            or (_is_said(self.tools) and _runs_tools(bytes(self.tools)))
+            or (self.input != ABSENT and _refers(bytes(self.input)))
         )
 
     def output_cap(self, endpoint: str) -> int | None:
@@ -93,6 +106,16 @@ class RequestHead(msgspec.Struct):
         return max(caps, default=None)
 
 
+class _Item(msgspec.Struct):
+    """Enough of a tool, or of an item of `input`, to know what it is."""
+
+    type: str | None = None
+    role: str | None = None
+    id: str | None = None
+
+
+_OWN_TOOLS = frozenset({"function", "custom"})
+_decode_items = msgspec.json.Decoder(list[_Item]).decode
 _decode_head = msgspec.json.Decoder(RequestHead).decode
 
 
@@ -131,12 +154,41 @@ def capping_output(body: bytes, head: RequestHead, endpoint: str, cap: int, defa
     return rewrite(body, dict.fromkeys(names, b"%d" % cap))
 
 
-_DECIDING = re.compile(rb'"(?:model|max_(?:completion_|output_)?tokens|n|service_tier|stream)"')
+_DECIDING = re.compile(
+    rb'"(?:model|max_(?:completion_|output_)?tokens|max_tool_calls|n|service_tier|stream|stream_options|background|input|messages'
+    rb'|previous_response_id|conversation|prompt|tools|web_search_options)"'
+)
 
 
 def unambiguous(body: bytes) -> bytes:
     """The same body with each field that is decided on once."""
     return each_once(body, _DECIDING)
+
+
+def _is_said(raw: msgspec.Raw) -> bool:
+    return raw != ABSENT and bytes(raw) != b"null"
+
+
+def _runs_tools(raw: bytes) -> bool:
+    """Whether some of these `tools` are the provider's to run: any but functions of the client's own."""
+    try:
+        return any(tool.type not in _OWN_TOOLS for tool in _decode_items(raw))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return True
+
+
+def _refers(raw: bytes) -> bool:
+    """Whether an `input` names items by their ids alone. One that cannot be read so names none."""
+    if b'"id"' not in raw and b"\\u00" not in raw:
+        return False
+    try:
+        items = _decode_items(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return any(
+        item.type == "item_reference" or (item.type is None and item.role is None and item.id is not None)
+        for item in items
+    )
 
 
 def status(error: GatewayError) -> int:
