@@ -150,6 +150,17 @@ def test_running_calls_keep_their_slots_when_the_store_forgets(
     assert statuses(crowd([each.url for each in pair], [Ask(BODY, acme.token)] * 2)) == {200: 2}
 
 
+def test_no_call_notices_that_the_store_forgot_its_scripts(
+    acme: Tenant, pair: list[GatewayProcess], valkey: PrivateStore
+) -> None:
+    priced(acme)
+    made = budget(acme, "1")
+    assert ask(acme).status_code == 200
+    valkey.client.script_flush()
+    assert statuses(crowd([each.url for each in pair], [Ask(BODY, acme.token)] * 40)) == {200: 40}
+    assert settled(made).spent_usd == 41 * EACH
+
+
 # --- A gateway that dies ---
 
 
@@ -272,8 +283,9 @@ def test_without_the_store_only_those_wait_who_have_limits_or_budgets(
         for each, its_budget in ((acme, made), (lenient, open_budget)):
 
             def agree(each: Tenant = each, its_budget: Budget = its_budget) -> bool:
-                return ask(each).status_code == 200 and settled(its_budget).spent_usd == spent(each)
+                return settled(its_budget).spent_usd == spent(each)
 
+            assert ask(each).status_code == 200
             eventually(agree, timeout=5, what="counters like the ledger")
             assert spent(each) > EACH
         assert {record.status for record in free.records()} == {200}
