@@ -8,4 +8,4 @@ COUNT_TOKENS = "count_tokens"
 MODELS = "models"
 
 # What a token may be limited to, in the order shown.
-SCOPES = (CHAT_COMPLETIONS, RESPONSES, EMBEDDINGS, MODELS)
+SCOPES = (CHAT_COMPLETIONS, RESPONSES, MESSAGES, EMBEDDINGS, MODELS)

@@ -1,7 +1,7 @@
 """Outcomes that the gateway chooses, as one tree. Each dialect renders them; nothing else knows a client's envelope.
 
     GatewayError
-    ├── BadRequest 400 ── InvalidJson, MissingParameter, InvalidType, InvalidValue, TooManyInputTokens
+    ├── BadRequest 400 ── InvalidJson, MissingParameter, InvalidType, InvalidValue, TooManyInputTokens, DialectMismatch
     ├── AuthenticationFailed 401 ── TokenMissing, TokenAmbiguous, TokenMalformed, TokenUnknown, TokenRevoked, TokenExpired,
     │                               TokenSuspended
     ├── PolicyRefusal 403 ── EndpointNotAllowed, ModelNotAllowed, ProviderNotAllowed, NetworkNotAllowed, HoursNotAllowed,
@@ -100,6 +100,12 @@ class TooManyInputTokens(BadRequest):
 
     code = "input_tokens_exceeded"
     names_request = True
+
+
+class DialectMismatch(BadRequest):
+    """The model's provider speaks another dialect than the endpoint, or has no such endpoint. The message names those it has."""
+
+    code = "dialect_mismatch"
 
 
 # --- 401, 403: who asks ---

@@ -69,6 +69,8 @@ _COUNTS = [(b"x-tollgate-attempts", b"%d" % number) for number in range(_COUNTED
 _WAIT_MOST = 24 * 3600.0  # seconds; what asks for more is no delay
 # Whose chat models take only the newer name of the output cap; others may know only the older one.
 _NEWER_CAP = frozenset({"openai", "azure_openai"})
+# How a provider says that it has no such endpoint; 404 may also be the model's.
+_NO_SUCH_ENDPOINT = frozenset({404, 405, 501})
 _ZLIB = frozenset({b"gzip", b"x-gzip", b"deflate"})
 
 
@@ -158,7 +160,8 @@ def _end_badly(exchange: Exchange, call: Call, attempt: Attempt, error: GatewayE
     """Note what is known of a call that ended before its answer did."""
     attempt.fail(error.code)
     ended_early = isinstance(error, ClientClosed | ShuttingDown | UpstreamTimeout | UpstreamDisconnected)
-    if attempt.is_sent and exchange.usage.input is None and ended_early:
+    costs = call.target.endpoint.counted is None
+    if costs and attempt.is_sent and exchange.usage.input is None and ended_early:
         exchange.usage = Usage(input=estimated_input(call.body), output=exchange.usage.output or 0, estimated=True)
 
 
@@ -208,7 +211,7 @@ async def _relay(exchange: Exchange, call: Call, attempt: Attempt, response: Res
     chunks = _Chunks(response, watch, encoding)
     status = response.status
     if status >= 300:
-        await _relay_error(exchange, attempt, headers, chunks, content_type)
+        await _relay_error(exchange, call, attempt, headers, chunks, content_type)
     elif content_type.startswith(b"text/html"):
         raise UpstreamMalformed(f"The provider, or a proxy before it, answered with status {status} and a page.")
     elif exchange.stream:
@@ -336,6 +339,8 @@ async def _relay_large(
 
 def _learn(exchange: Exchange, call: Call, body: bytes) -> None:
     """Usage and model of a buffered answer; an estimate where it tells none."""
+    if call.target.endpoint.counted is not None:
+        return
     answer = call.target.endpoint.dialect.read_answer(body)
     exchange.model_served = answer.model or exchange.model_served
     exchange.usage = completed(
@@ -350,7 +355,7 @@ def _learn(exchange: Exchange, call: Call, body: bytes) -> None:
 
 
 async def _relay_error(
-    exchange: Exchange, attempt: Attempt, headers: Headers, chunks: _Chunks, content_type: bytes
+    exchange: Exchange, call: Call, attempt: Attempt, headers: Headers, chunks: _Chunks, content_type: bytes
 ) -> None:
     """The provider's own refusal, status and body as they are, but where it is ours to mend."""
     status = attempt.status or 502
@@ -361,6 +366,10 @@ async def _relay_error(
             break
     code = _error_code(bytes(body)) or f"upstream_{status}"
     attempt.error = clean_text(code, 64)
+    counted = call.target.endpoint.counted
+    if counted is not None and status in _NO_SUCH_ENDPOINT and code != "not_found_error":
+        await _answer_estimate(exchange, counted(estimated_input(call.body)))
+        return
     if status in (401, 402, 403):
         label = attempt.route.credential.label
         raise UpstreamAuthFailed(
@@ -389,6 +398,15 @@ async def _relay_error(
     if status in RETRYABLE or failure.takes_no_stream_options:
         raise _Unanswered(failure, status=status, body=refusal, headers=headers)
     await _relay_refusal(exchange, _Unanswered(Failure(), status=status, body=refusal, headers=headers))
+
+
+async def _answer_estimate(exchange: Exchange, body: bytes) -> None:
+    """The provider cannot count: we do, and say that it is an estimate."""
+    headers = [*exchange.id_headers, (b"content-type", b"application/json"), (b"x-tollgate-estimated", b"true")]
+    exchange.count_out(len(body))
+    headers.append((b"content-length", str(len(body)).encode()))
+    exchange.record(200)
+    await exchange.answer(200, headers, body)
 
 
 async def _relay_refusal(exchange: Exchange, answer: _Unanswered) -> None:
@@ -502,7 +520,9 @@ async def _finish_stream(
     exchange.count_out(len(out))
     for attempt in exchange.attempts:
         attempt.end()
-    exchange.record(200)
+    if meter.error:
+        exchange.attempts[-1].error = clean_text(meter.error, 64)
+    exchange.record(200, upstream_code=exchange.attempts[-1].error)
     if not begun:
         await _send_head(exchange, 200, [*headers, *_STREAM_HEADERS])
     await exchange.send({"type": "http.response.body", "body": out, "more_body": False})

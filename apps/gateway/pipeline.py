@@ -14,9 +14,9 @@ from apps.gateway.dispatch import dispatch
 from apps.gateway.exchange import Exchange, Headers
 from apps.gateway.governance.admission import Admission
 from apps.gateway.governance.call import Call
-from apps.gateway.surfaces import Target, find_target
+from apps.gateway.surfaces import CALLS, Target, find_target, unknown
 from apps.gateway.upstream.pool import UpstreamPool
-from apps.providers.dialects.dialect import Listed
+from apps.providers.dialects.dialect import Dialect, Listed
 
 log = get_logger(__name__)
 
@@ -55,7 +55,12 @@ async def handle(exchange: Exchange, means: Means, *, records_are_possible: bool
 async def answer(exchange: Exchange, means: Means, *, records_are_possible: bool) -> None:
     """The questions, in order: cheap refusals first, money last. What admission holds is settled with the record."""
     directory = means.directory
-    target = find_target(exchange.scope["method"], exchange.scope["raw_path"].decode("latin-1"))  # 404, 405
+    path = exchange.scope["raw_path"].decode("latin-1")
+    try:
+        target = find_target(exchange.scope["method"], path, exchange.headers)  # 404, 405
+    except GatewayError:
+        exchange.endpoint = unknown(path, exchange.headers)
+        raise
     exchange.endpoint = target.endpoint
     token = await stages.authenticate(exchange, directory)  # 401, 503
     if not records_are_possible:
@@ -70,29 +75,40 @@ async def answer(exchange: Exchange, means: Means, *, records_are_possible: bool
     governor = token.governor
     governor.check_model(model.name)  # 403
     choice = governor.choose(model)  # 403
-    call = Call(token, target, head, body, model, choice.routes, choice.skipped)
+    routes, skipped = stages.serving(target.endpoint, model, choice)  # 400
+    call = Call(token, target, head, body, model, routes, skipped)
     stages.find_cached(call)
-    exchange.hold = await means.admission.admit(exchange, call)  # 400, 402, 403, 429, 503
+    if target.endpoint.counted is None:
+        exchange.hold = await means.admission.admit(exchange, call)  # 400, 402, 403, 429, 503
     await dispatch(exchange, call, means.pool, means.health)  # 502, 504
 
 
 async def list_models(exchange: Exchange, target: Target, token: TokenView, models: Models) -> None:
     """GET /v1/models and /v1/models/{id}: what this token may really call."""
-    governor, dialect = token.governor, target.endpoint.dialect
-    callable_models = [model for model in models.values() if model.routes and governor.may_call(model)]
+    dialect = target.endpoint.dialect
+    callable_models = [model for model in models.values() if _may_call(token, model, dialect)]
     if target.model is None:
         callable_models.sort(key=lambda model: model.name)
         body = dialect.model_list([_listed(model) for model in callable_models], exchange.scope["query_string"])
     else:
         exchange.model_asked = target.model
         found = models.get(target.model)
-        if found is None or not found.routes or not governor.may_call(found):
+        if found is None or not _may_call(token, found, dialect):
             raise ModelNotFound(f"The model '{target.model}' does not exist here.", param="model")
         body = dialect.model_body(_listed(found))
     exchange.count_out(len(body))
     exchange.record(200)
     headers: Headers = [*exchange.id_headers, _JSON, (b"content-length", str(len(body)).encode())]
     await exchange.answer(200, headers, body)
+
+
+def _may_call(token: TokenView, model: ModelView, dialect: Dialect) -> bool:
+    """Whether the model is of any use to this token, and to a client that speaks this dialect."""
+    governor = token.governor
+    if not model.routes or not governor.may_call(model):
+        return False
+    calls = [endpoint.name for endpoint in CALLS if endpoint.dialect is dialect]
+    return any(route.serves(name) for route in governor.choice(model).routes for name in calls)
 
 
 def _listed(model: ModelView) -> Listed:

@@ -11,6 +11,7 @@ from apps.audit.record import MAX_LENGTHS, clean_text
 from apps.core.errors import (
     BodyTooLarge,
     ClientClosed,
+    DialectMismatch,
     EndpointNotAllowed,
     InvalidJson,
     InvalidValue,
@@ -28,11 +29,12 @@ from apps.core.errors import (
     UnsupportedEncoding,
 )
 from apps.gateway.directory.directory import Directory
-from apps.gateway.directory.views import Models, ModelView, TokenView
+from apps.gateway.directory.views import Models, ModelView, Route, TokenView
 from apps.gateway.exchange import Exchange
 from apps.gateway.governance.call import Call
+from apps.gateway.governance.governor import Choice
 from apps.gateway.json_depth import is_deeper_than
-from apps.gateway.surfaces import Endpoint, Target
+from apps.gateway.surfaces import CALLS, Endpoint, Target
 from apps.providers.dialects.heads import Head
 from apps.providers.dialects.tags import tag_text
 from apps.providers.names import model_name_is_valid
@@ -190,6 +192,25 @@ def resolve(name: str, models: Models) -> ModelView:
             "an operator can add one in the console or with manage.py add_credential."
         )
     return model
+
+
+def serving(
+    endpoint: Endpoint, model: ModelView, choice: Choice
+) -> tuple[tuple[Route, ...], tuple[tuple[str, str], ...]]:
+    """Those of the routes whose provider has this endpoint, and what was skipped. Raises DialectMismatch if none is left."""
+    name, routes = endpoint.name, choice.routes
+    left = tuple([route for route in routes if name in route.heads])
+    if len(left) == len(routes):
+        return routes, choice.skipped
+    if not left:
+        providers = " and ".join(dict.fromkeys(f"'{route.credential.provider}'" for route in routes))
+        places = [f"/v1{call.path}" for call in CALLS if any(route.serves(call.name) for route in routes)]
+        where = f"call it at {' or '.join(places)}" if places else "it cannot be called here yet"
+        raise DialectMismatch(
+            f"The model '{model.name}' is served by {providers}, which has no '{name}': {where}.", param="model"
+        )
+    lacking = ((route.credential.label, f"has no '{name}'") for route in routes if route not in left)
+    return left, (*choice.skipped, *lacking)
 
 
 # --- May this caller: 403 ---

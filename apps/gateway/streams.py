@@ -10,7 +10,15 @@ from typing import Any
 import msgspec
 import orjson
 
-from apps.providers.usage import Usage, completed, openai_searches, openai_usage, tier_name, written_size
+from apps.providers.usage import (
+    Usage,
+    anthropic_usage,
+    completed,
+    openai_searches,
+    openai_usage,
+    tier_name,
+    written_size,
+)
 
 # A blank line ends an event; lines end in LF, CRLF or CR. Atomic, or a single CRLF would read as two line ends.
 _BLANK = re.compile(rb"(?>\r\n|\n|\r){2}")
@@ -19,6 +27,9 @@ _DONE = re.compile(rb"(?:^|[\r\n])data: ?\[DONE\]")
 _TERMINAL = re.compile(rb'"type"\s*:\s*"(?:response\.(?:completed|incomplete|failed)|error)"')
 _MATTERS = re.compile(
     rb'"type"\s*:\s*"(?:response\.(?:completed|incomplete|failed|[a-z_.]+\.(?:done|partial_image))|error)"'
+)
+_MESSAGE = re.compile(
+    rb'"type"\s*:\s*"(?:message_(?:start|delta|stop)|content_block_st(?:art|op)|signature_delta|error)"'
 )
 
 # A piece of an event is held back until the event is whole, so that an error event of ours never lands inside another: up to this
@@ -45,6 +56,7 @@ class StreamMeter:
         "_told_at",
         "_unmeasured",
         "complete",
+        "error",
         "events",
         "model",
         "size",
@@ -56,7 +68,8 @@ class StreamMeter:
         """`hide_usage`: take out the usage event, which we asked for and the client did not."""
         self.usage: Usage | None = None
         self.model = ""  # as the provider named it
-        self.complete = False  # the terminal event has been seen: the answer is whole
+        self.complete = False  # the terminal event has been seen: the answer is whole, or has failed
+        self.error = ""  # what the provider called its failure, if it said so in the stream
         self.events = 0
         self.size = 0
         self.tier = ""  # as in Usage
@@ -102,7 +115,8 @@ class StreamMeter:
         Usage that was told on the way holds up to there. Where the stream broke off later, what passed since is counted by us.
         """
         usage = self.usage
-        if usage is not None and not self.complete and self.events > self._told_at:
+        broke_off = not self.complete or self.error
+        if usage is not None and broke_off and self.events > self._told_at:
             written = self.estimated_output()
             if written > (usage.output or 0):
                 usage = msgspec.structs.replace(usage, output=written, estimated=True)
@@ -277,6 +291,55 @@ class ResponsesMeter(StreamMeter):
                 searches = openai_searches(response)
                 self._take_usage(openai_usage(response["usage"], tier=self.tier, searches=searches))
         return False
+
+
+class MessagesMeter(StreamMeter):
+    """Anthropic's Messages: usage begins in `message_start` and is told in full, again and again, by each `message_delta`."""
+
+    __slots__ = ("_said",)
+
+    def __init__(self, *, hide_usage: bool = False) -> None:
+        super().__init__(hide_usage=hide_usage)
+        self._said: dict[str, Any] = {}
+
+    def _begins(self, data: Mapping[str, Any]) -> bool:
+        delta = data.get("delta")
+        return data.get("type") == "content_block_delta" and isinstance(delta, dict) and "signature" not in delta
+
+    def _is_interesting(self, data: bytes) -> bool:
+        return _MESSAGE.search(data) is not None
+
+    def _read(self, event: bytes) -> bool:
+        data = event_json(event)
+        match data.get("type"):
+            case "message_start":
+                message = data.get("message")
+                if isinstance(message, dict):
+                    self.model = _text(message.get("model")) or self.model
+                    self._learn(message.get("usage"))
+                    self._told_at = 0  # of its output that is a guess
+            case "message_delta":
+                self._learn(data.get("usage"))
+                self._put_aside(event)
+            case "message_stop":
+                self.complete = True
+                self._put_aside(event)
+            case "error":
+                error = data.get("error")
+                self.error = (_text(error.get("type")) if isinstance(error, dict) else "") or "error"
+                self.complete = True
+                self._put_aside(event)
+            case "content_block_start" if data.get("index") == 0:
+                pass  # among the first events, which were looked at
+            case _:
+                if self._envelope:  # a block's beginning or end, or its signature, which is no text
+                    self._put_aside(event)
+        return False
+
+    def _learn(self, usage: object) -> None:
+        if isinstance(usage, dict):
+            self._said.update({name: value for name, value in usage.items() if value is not None})
+            self._take_usage(anthropic_usage(self._said))
 
 
 def split_events(data: bytes) -> list[bytes]:

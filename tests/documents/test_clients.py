@@ -27,4 +27,4 @@ def test_paths_that_are_listed_lead_to_their_endpoint():
     ):
         paths = [re.sub(r"\{\w+\}", "some-model", path.rpartition(" ")[2]) for path in code(TABLE[name][1])]
         for path in paths:
-            assert surfaces.find_target(endpoint.method, path).endpoint is endpoint, path
+            assert surfaces.find_target(endpoint.method, path, {}).endpoint is endpoint, path

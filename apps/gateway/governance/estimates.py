@@ -22,17 +22,17 @@ _SOUND = re.compile(rb'"audio"\s*:\s*\{\s*"id"')
 # Letters, digits and punctuation written as escapes, which nobody does but to hide a word.
 _ESCAPED = re.compile(rb"\\u00([2-7][0-9a-fA-F])")
 
-_DATA_URL = re.compile(rb"data:[\w/+.-]*;base64,[A-Za-z0-9+/=]*")
-_DATA_URL_TOKENS = 1_000  # an inlined image or file, whatever its bytes
+# An inlined image or file: as a data URL, or as Anthropic has it, beside `"type": "base64"`.
+_INLINED = re.compile(rb'data:[\w/+.-]*;base64,[A-Za-z0-9+/=]*|"data"\s*:\s*"[A-Za-z0-9+/=]{256,}"')
+_INLINED_TOKENS = 1_000  # of each, whatever its bytes
 
 
 def estimated_input(body: bytes) -> int:
     """Input tokens of a request whose provider never said: four bytes a token, and a round figure for each inlined file."""
-    if b";base64," not in body:
+    if b";base64," not in body and b'"base64"' not in body:
         return (len(body) + 3) // 4
-    text = _DATA_URL.sub(b"", body)
-    files = len(_DATA_URL.findall(body)) if len(text) != len(body) else 0
-    return (len(text) + 3) // 4 + files * _DATA_URL_TOKENS
+    text, files = _INLINED.subn(b"", body)
+    return (len(text) + 3) // 4 + files * _INLINED_TOKENS
 
 
 @dataclass(frozen=True, slots=True)

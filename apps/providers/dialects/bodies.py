@@ -6,6 +6,8 @@ from typing import Any
 import msgspec
 import orjson
 
+from apps.providers.dialects.heads import Head
+
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")
 
@@ -15,6 +17,11 @@ def rewrite(body: bytes, changes: dict[str, bytes]) -> bytes:
     fields: dict[str, Any] = _decode_fields(body)
     fields.update(changes)
     return b"{" + b",".join(orjson.dumps(name) + b":" + bytes(raw) for name, raw in fields.items()) + b"}"
+
+
+def naming(body: bytes, head: Head, model: str) -> bytes:
+    """The same body asking for the model by another name, where that is a field of the body."""
+    return rewrite(body, {"model": orjson.dumps(model)}) if head.model != model else body
 
 
 def each_once(body: bytes, deciding: re.Pattern[bytes]) -> bytes:

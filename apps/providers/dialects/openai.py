@@ -13,7 +13,7 @@ import orjson
 
 from apps.core import endpoints
 from apps.core.errors import GatewayError
-from apps.providers.dialects.bodies import each_once, rewrite
+from apps.providers.dialects.bodies import each_once, naming, rewrite
 from apps.providers.dialects.dialect import Dialect, Headers, Listed
 from apps.providers.dialects.heads import ABSENT, Count, Identifier, decoded, require
 from apps.providers.dialects.tags import tag_text
@@ -127,11 +127,6 @@ def read_head(body: bytes, endpoint: str) -> RequestHead:
     elif endpoint == endpoints.EMBEDDINGS or head.input != ABSENT:  # a stored prompt of Responses needs no input
         require(head.input, "input", b'"[', "a string or an array")
     return head
-
-
-def naming(body: bytes, head: RequestHead, model: str) -> bytes:
-    """The same body asking for the model by another name."""
-    return rewrite(body, {"model": orjson.dumps(model)}) if head.model != model else body
 
 
 def asking_for_usage(body: bytes, head: RequestHead) -> bytes:

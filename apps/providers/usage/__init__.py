@@ -1,6 +1,6 @@
 """What a call used, in disjoint buckets, whatever words a provider has for them."""
 
-from apps.providers.usage.answers import Answer, read_answer
+from apps.providers.usage.answers import Answer, read_answer, read_message
 from apps.providers.usage.anthropic import anthropic_usage
 from apps.providers.usage.buckets import INPUT_BUCKETS, OUTPUT_BUCKETS, Usage, tier_name, token_sum
 from apps.providers.usage.cohere import cohere_usage
@@ -31,6 +31,7 @@ __all__ = [
     "openai_searches",
     "openai_usage",
     "read_answer",
+    "read_message",
     "speech_usage",
     "tier_name",
     "to_columns",

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from apps.providers.usage.anthropic import anthropic_usage
 from apps.providers.usage.buckets import Usage, tier_name
 from apps.providers.usage.openai import openai_searches, openai_usage
 
@@ -46,4 +47,24 @@ def read_answer(body: bytes) -> Answer:
         usage=openai_usage(head.usage, tier=tier, searches=searches) if isinstance(head.usage, dict) else None,
         model=head.model if isinstance(head.model, str) else "",
         tier=tier,
+    )
+
+
+class _Message(msgspec.Struct):
+    usage: Any = None
+    model: Any = None
+
+
+_decode_message = msgspec.json.Decoder(_Message).decode
+
+
+def read_message(body: bytes) -> Answer:
+    """Usage and model of an answer of Anthropic's Messages. What cannot be read tells nothing."""
+    try:
+        message = _decode_message(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Answer()
+    return Answer(
+        usage=anthropic_usage(message.usage) if isinstance(message.usage, dict) else None,
+        model=message.model if isinstance(message.model, str) else "",
     )

@@ -9,9 +9,20 @@ import orjson
 from apps.providers.usage.buckets import INPUT_BUCKETS, OUTPUT_BUCKETS, Usage
 
 # Where an answer or an event holds what the model wrote, and under which names.
-_ROOTS = ("choices", "output", "delta")
+_ROOTS = ("choices", "output", "delta", "content")
 _TEXTS = frozenset(
-    {"content", "text", "refusal", "reasoning_content", "reasoning", "thinking", "arguments", "input", "delta"}
+    {
+        "content",
+        "text",
+        "refusal",
+        "reasoning_content",
+        "reasoning",
+        "thinking",
+        "arguments",
+        "input",
+        "delta",
+        "partial_json",
+    }
 )
 _BYTES_PER_TOKEN = 4
 
@@ -56,6 +67,8 @@ def written_size(answer: object) -> int:
         name, value = left.pop()
         if isinstance(value, str):
             size += len(value.encode("utf-8", "surrogatepass")) if name in _TEXTS else 0
+        elif isinstance(value, dict) and name == "input":  # of a tool that Anthropic's models call
+            size += len(orjson.dumps(value))
         elif isinstance(value, dict):
             left += value.items()
         elif isinstance(value, list):

@@ -1,0 +1,32 @@
+import django.contrib.postgres.fields
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("services", "0001_initial"),
+    ]
+
+    operations = [
+        migrations.AlterField(
+            model_name="token",
+            name="scopes",
+            field=django.contrib.postgres.fields.ArrayField(
+                base_field=models.CharField(
+                    choices=[
+                        ("chat_completions", "chat_completions"),
+                        ("responses", "responses"),
+                        ("messages", "messages"),
+                        ("embeddings", "embeddings"),
+                        ("models", "models"),
+                    ],
+                    max_length=32,
+                ),
+                blank=True,
+                default=list,
+                help_text="Endpoints it may call; none: all.",
+                size=None,
+                verbose_name="scopes",
+            ),
+        ),
+    ]
