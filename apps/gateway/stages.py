@@ -157,17 +157,20 @@ def parse(exchange: Exchange, target: Target, body: bytes) -> Head:
 
 
 def _tags(exchange: Exchange, head: Head) -> tuple[str, ...]:
-    """The request's tags: of its body, and of x-tollgate-tags (a=b,c=d), which wins; sorted, and not more than so many."""
+    """The request's tags, sorted, not more than so many: of x-tollgate-tags (a=b,c=d), and of its body, where there is room."""
     sent = exchange.headers.get(_TAGS)
     found = head.tags
     if sent is None and not found:
         return ()
-    by_key = {tag.partition("=")[0]: tag for tag in found}
+    by_key: dict[str, str] = {}
     for part in (sent or b"").decode("latin-1").split(","):
         key, _, value = part.partition("=")
         if tag := tag_text(key, value):
             by_key[tag.partition("=")[0]] = tag
-    return tuple(sorted(by_key.values())[:_TAGS_MAX])
+    # A proxy's tags come first: a client must not leave a budget of one by sending many of its own.
+    for tag in sorted(found):
+        by_key.setdefault(tag.partition("=")[0], tag)
+    return tuple(sorted(list(by_key.values())[:_TAGS_MAX]))
 
 
 # --- Who could answer: 404, 502 ---
