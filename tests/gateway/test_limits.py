@@ -199,17 +199,19 @@ def test_of_many_at_once_no_more_run_than_may(acme: Tenant, second: GatewayProce
     ruled(acme, "organization", concurrent_requests=5)
     go_on = threading.Event()
     acme.upstream.streams("Hel", go_on, "lo", always=True)
-    timer = threading.Thread(target=lambda: (eventually(lambda: len(acme.upstream.requests) >= 5), go_on.set()))
-    asks = [Ask({**BODY, "stream": True}, acme.token)] * 40
-    # The five wait for the provider until all others have been refused, or have had the time to be.
-    timer.start()
-    answers = crowd([acme.gateway.url, second.url], asks)
-    timer.join()
+
+    def answer_five() -> None:
+        eventually(lambda: len(acme.upstream.requests) >= 5)
+        go_on.set()
+
+    provider = threading.Thread(target=answer_five)
+    provider.start()
+    answers = crowd([acme.gateway.url, second.url], [Ask({**BODY, "stream": True}, acme.token)] * 40)
+    provider.join()
     found = statuses(answers)
     assert set(found) == {200, 429}
     assert found[200] >= 5
-    most = max(_overlapping(acme))
-    assert most <= 5
+    assert max(_overlapping(acme)) <= 5
 
 
 def _overlapping(tenant: Tenant) -> list[int]:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from apps.policies.actions.budgets import Subject
-from apps.policies.counters.control import holds
+from apps.policies.counters.control import forget_budgets, holds
 from apps.policies.models import Budget
 from apps.policies.selectors.budgets import budget_states
 from tests.support.crowd import Ask, crowd, statuses
@@ -79,24 +79,28 @@ def answer_more(loads: tuple[Load, Load], count: int) -> None:
 # --- What the store forgets ---
 
 
-def _flushed(valkey: PrivateStore) -> None:
+def _flushed(valkey: PrivateStore, _: Tenant) -> None:
     valkey.flush()
 
 
-def _restarted(valkey: PrivateStore) -> None:
+def _restarted(valkey: PrivateStore, _: Tenant) -> None:
     valkey.kill()
     valkey.start()
 
 
-def _begun_anew(valkey: PrivateStore) -> None:
+def _begun_anew(valkey: PrivateStore, _: Tenant) -> None:
     valkey.kill()
     valkey.forget()
     valkey.start()
 
 
-@pytest.mark.parametrize("disturb", [_flushed, _restarted, _begun_anew])
+def _budgets_forgotten(_: PrivateStore, acme: Tenant) -> None:
+    assert forget_budgets(acme.organization)  # as after an adjustment
+
+
+@pytest.mark.parametrize("disturb", [_flushed, _restarted, _begun_anew, _budgets_forgotten])
 def test_a_store_that_forgets_under_load_overspends_nothing_and_learns_all_again(
-    disturb: Callable[[PrivateStore], None],
+    disturb: Callable[[PrivateStore, Tenant], None],
     acme: Tenant,
     pair: list[GatewayProcess],
     valkey: PrivateStore,
@@ -112,7 +116,7 @@ def test_a_store_that_forgets_under_load_overspends_nothing_and_learns_all_again
         with Load(pair[0].url, acme.token) as here, Load(pair[1].url, acme.token) as there:
             for _ in range(3):
                 answer_more((here, there), 25)
-                disturb(valkey)
+                disturb(valkey, acme)
             since = len(here.refused), len(there.refused)
             eventually(
                 lambda: all(load.refused[n:].count(402) > 10 for load, n in zip((here, there), since, strict=True)),
