@@ -386,3 +386,20 @@ def test_the_counters_say_what_is_true_whatever_happens(
     # Whatever it was, the ledger puts it right.
     world.rebuild(0, again=True)
     world.check()
+
+
+def test_near_its_limit_a_budget_asks_for_the_worst_that_a_call_can_cost(valkey: PrivateStore) -> None:
+    world = World(valkey, [100] * 5, [10, 30, 30, 30])  # the first budget's limit is 100
+    world.rebuild(0, again=False)
+    asked = world.asked(0)
+
+    def admit(id_: str, amount: int, worst: int) -> list[Any]:
+        args = [*asked.admit_args, id_, 10**7, amount, worst, 10, world.run]
+        found: list[Any] = world.eval(scripts.ADMIT, [*asked.admit_keys], args)
+        return found[:3] if found[0] == 0 else found[:1]
+
+    assert admit("a", 80, 80) == [1]
+    assert admit("b", 5, 20) == [1]
+    assert admit("c", 5, 20) == [1]
+    assert admit("d", 5, 20) == [0, "budget", 1]  # above 90 in a hundred
+    assert admit("e", 5, 5) == [1]

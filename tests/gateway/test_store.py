@@ -259,18 +259,21 @@ async def test_settlements_of_an_outage_are_delivered_once(valkey: PrivateStore)
         ids = [await admitted(counters, asked) for _ in range(6)]
         valkey.halt()
         for id_ in ids[:3]:  # sent, and done when it goes on: the connection is given up before it says so
-            counters.settle(id_, cost=0, tokens=10)
+            counters.settle(id_, cost=0, tokens=0)
         await until(lambda: counters.unsettled == 3)
         for id_ in ids[3:]:  # not even sent
-            counters.settle(id_, cost=0, tokens=10)
+            counters.settle(id_, cost=0, tokens=0)
         assert counters.unsettled == 6
         with pytest.raises(CountersUnavailable):
             await admitted(counters, asked)
         valkey.go_on()
         await until(lambda: store.is_connected)
         more = [await admitted(counters, asked) for _ in range(5)]
+        tokens = int(valkey.client.hget(where, "k"))
         counters.settle_again()
         assert await store.execute("PING") == "PONG"
+        # Of the three that were done before, nothing came back a second time.
+        assert int(valkey.client.hget(where, "k")) == tokens + 3 * 10 * 60_000
         assert counters.unsettled == 0
         assert valkey.client.hget(where, "c") == "5"
         assert set(valkey.client.hkeys(keys.HOLD)) >= set(more)
