@@ -3,7 +3,7 @@
 import re
 
 from apps.gateway import dispatch, surfaces
-from apps.providers.dialects import openai
+from apps.providers.dialects import anthropic, openai
 from tests.documents.markdown import ROOT, code, rows
 
 PAGE = ROOT / "docs/clients.md"
@@ -11,10 +11,10 @@ TABLE = {row[0]: row for row in rows(PAGE)}
 
 
 def test_headers_that_pass_are_those_on_the_gateways_lists():
-    to_provider = {name.lower().encode() for name in code(TABLE["to the provider"][1])}
+    for clients, dialect in (("OpenAI's", openai.DIALECT), ("Anthropic's", anthropic.DIALECT)):
+        said = {name.lower().encode() for name in code(TABLE[f"to the provider, of {clients} clients"][1])}
+        assert said - {value for _, value in dialect.defaults} == set(dialect.to_upstream)
     to_client = {name.encode() for name in code(TABLE["to the client"][1])}
-
-    assert to_provider == set(openai.DIALECT.to_upstream)
     assert to_client == set(dispatch._TO_CLIENT)
 
 
@@ -23,6 +23,8 @@ def test_paths_that_are_listed_lead_to_their_endpoint():
         ("chat completions", surfaces.CHAT_COMPLETIONS),
         ("responses", surfaces.RESPONSES),
         ("embeddings", surfaces.EMBEDDINGS),
+        ("messages", surfaces.MESSAGES),
+        ("count tokens", surfaces.COUNT_TOKENS),
         ("models", surfaces.MODELS),
     ):
         paths = [re.sub(r"\{\w+\}", "some-model", path.rpartition(" ")[2]) for path in code(TABLE[name][1])]
