@@ -10,6 +10,7 @@ import pytest
 from apps.policies.counters import keys, scripts
 from apps.policies.counters.plan import BudgetRule, Request, request
 from apps.policies.counters.scripts import Script
+from tests.support import bodies
 from tests.support.governed import ask, budget, priced, settled
 from tests.support.store import PrivateStore
 from tests.support.tenant import Tenant
@@ -110,3 +111,15 @@ def test_a_call_that_could_cost_more_than_anybody_can_mean_is_refused_even_where
     assert ask(acme, max_tokens=1_000_000_000, n=900).status_code == 200
     acme.records(2)
     assert settled(made).spent_usd == Decimal("0.000011")
+
+
+@pytest.mark.parametrize("count", [1 << 32, (1 << 36) + 1, 1 << 47, 1 << 63])
+def test_what_a_provider_counts_beyond_belief_breaks_no_budget(acme: Tenant, count: int) -> None:
+    priced(acme, input=Decimal(600), output=Decimal(600))
+    made = [budget(acme, "9000000"), budget(acme, "9000000", window="rolling", rolling_days=3)]
+    usage = {"prompt_tokens": count, "completion_tokens": count, "total_tokens": 2 * count}
+    acme.upstream.answers(bodies.completion(usage=usage))
+    assert ask(acme).status_code == 200
+    (record,) = acme.records(1)
+    assert record.usage_estimated == (count > 1 << 32)
+    assert [settled(each).spent_usd for each in made] == [record.cost_usd] * 2

@@ -50,8 +50,8 @@ INPUT_BUCKETS = (
 )
 OUTPUT_BUCKETS = ("output", "audio_output", "image_output")
 
-# No request comes near it, and no price makes a cost of it that the record cannot hold.
-COUNT_MAX = 1 << 48
+# No request comes near it, and no price makes a cost of it that the record or a budget's counter cannot hold.
+COUNT_MAX = 1 << 36
 _all_tokens = attrgetter(*INPUT_BUCKETS, *OUTPUT_BUCKETS)
 TIER_MAX = 32
 
