@@ -70,6 +70,7 @@ def test_as_many_requests_pass_as_the_limit_says_on_two_processes_together(
 
 def test_who_waits_as_long_as_told_is_let_through_and_asking_too_early_costs_nothing(acme: Tenant) -> None:
     ruled(acme, requests_per_minute=120)
+    crowd([acme.gateway.url], [Ask(BODY, acme.token)] * 120)
     refused = next(found for found in iter(lambda: ask(acme), None) if found.status_code == 429)
     for _ in range(10):
         again = ask(acme)

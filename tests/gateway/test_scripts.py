@@ -366,7 +366,7 @@ class World:
         self.check()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     limits=st.lists(st.sampled_from([15, 15, 15, 5, 2, 0]), min_size=5, max_size=5),
     room=st.lists(st.sampled_from([30, 30, 30, 8, 3, 0]), min_size=4, max_size=4),
