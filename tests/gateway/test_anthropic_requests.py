@@ -40,8 +40,9 @@ def bound(**fields: Any) -> Bounds:
 WORDS = st.sampled_from(
     ["model", "max_tokens", "messages", "metadata", "user_id", "tools", "type", "max_uses", "stream"]
 )
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)  # JSON has neither
 ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.sampled_from(["web_search_1"]),
+    st.none() | st.booleans() | st.integers() | FLOATS | st.text(max_size=3) | st.sampled_from(["web_search_1"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=4),
 )
 
