@@ -69,6 +69,8 @@ _COUNTS = [(b"x-tollgate-attempts", b"%d" % number) for number in range(_COUNTED
 _WAIT_MOST = 24 * 3600.0  # seconds; what asks for more is no delay
 # Whose chat models take only the newer name of the output cap; others may know only the older one.
 _NEWER_CAP = frozenset({"openai", "azure_openai"})
+# How Google refuses a key, with status 400.
+_BAD_KEY = b'"API_KEY_INVALID"'
 # How a provider says that it has no such endpoint; 404 may also be the model's.
 _NO_SUCH_ENDPOINT = frozenset({404, 405, 501})
 _ZLIB = frozenset({b"gzip", b"x-gzip", b"deflate"})
@@ -162,7 +164,17 @@ def _end_badly(exchange: Exchange, call: Call, attempt: Attempt, error: GatewayE
     ended_early = isinstance(error, ClientClosed | ShuttingDown | UpstreamTimeout | UpstreamDisconnected)
     costs = call.target.endpoint.counted is None
     if costs and attempt.is_sent and exchange.usage.input is None and ended_early:
-        exchange.usage = Usage(input=estimated_input(call.body), output=exchange.usage.output or 0, estimated=True)
+        # Nothing of the answer has come, and the provider was at work on it all the same.
+        exchange.usage = Usage(input=estimated_input(call.body), output=_likely_output(exchange, call), estimated=True)
+
+
+def _likely_output(exchange: Exchange, call: Call) -> int | None:
+    """Output tokens of an answer that nobody has seen: what such calls usually have, and no more than was asked for."""
+    if not call.writes:
+        return None
+    cap = call.output_cap if call.output_cap is not None else call.head.output_cap(call.target.endpoint.name)
+    usual = exchange.hold.usual_output
+    return (usual if cap is None else min(usual, cap)) * (call.head.n or 1)
 
 
 async def _send(
@@ -370,7 +382,7 @@ async def _relay_error(
     if counted is not None and status in _NO_SUCH_ENDPOINT and code != "not_found_error":
         await _answer_estimate(exchange, counted(estimated_input(call.body)))
         return
-    if status in (401, 402, 403):
+    if status in (401, 402, 403) or (status == 400 and _BAD_KEY in body):
         label = attempt.route.credential.label
         raise UpstreamAuthFailed(
             f"The provider refuses this gateway's credential '{label}' with status {status}: an operator must mend it."
@@ -442,7 +454,7 @@ def _error_code(body: bytes) -> str:
         return ""
     if not isinstance(error, Mapping):
         return ""
-    return next((value for name in ("code", "type") if isinstance(value := error.get(name), str)), "")
+    return next((value for name in ("code", "type", "status") if isinstance(value := error.get(name), str)), "")
 
 
 # --- Streams ---

@@ -55,11 +55,11 @@ async def handle(exchange: Exchange, means: Means, *, records_are_possible: bool
 async def answer(exchange: Exchange, means: Means, *, records_are_possible: bool) -> None:
     """The questions, in order: cheap refusals first, money last. What admission holds is settled with the record."""
     directory = means.directory
-    path = exchange.scope["raw_path"].decode("latin-1")
+    path, query = exchange.scope["raw_path"].decode("latin-1"), exchange.scope["query_string"]
     try:
-        target = find_target(exchange.scope["method"], path, exchange.headers)  # 404, 405
+        target = find_target(exchange.scope["method"], path, exchange.headers, query)  # 404, 405
     except GatewayError:
-        exchange.endpoint = unknown(path, exchange.headers)
+        exchange.endpoint = unknown(path, exchange.headers, query)
         raise
     exchange.endpoint = target.endpoint
     token = await stages.authenticate(exchange, directory)  # 401, 503

@@ -34,7 +34,7 @@ from apps.gateway.exchange import Exchange
 from apps.gateway.governance.call import Call
 from apps.gateway.governance.governor import Choice
 from apps.gateway.json_depth import is_deeper_than
-from apps.gateway.surfaces import CALLS, Endpoint, Target
+from apps.gateway.surfaces import CALLS, Endpoint, Target, key_of
 from apps.providers.dialects.heads import Head
 from apps.providers.dialects.tags import tag_text
 from apps.providers.names import model_name_is_valid
@@ -51,7 +51,8 @@ _TAGS_MAX = 16
 
 async def authenticate(exchange: Exchange, directory: Directory) -> TokenView:
     """The live token that the request carries."""
-    plaintext = _plaintext(exchange.headers, exchange.endpoint.dialect.token_header)
+    query = exchange.scope["query_string"]
+    plaintext = _plaintext(exchange.headers, exchange.endpoint.dialect.token_header, key_of(query) if query else "")
     digest = token_digest(plaintext)
     token = directory.known_token(digest)
     if token is None:
@@ -70,7 +71,7 @@ async def authenticate(exchange: Exchange, directory: Directory) -> TokenView:
     return token
 
 
-def _plaintext(headers: Mapping[bytes, bytes], first: bytes) -> str:
+def _plaintext(headers: Mapping[bytes, bytes], first: bytes, in_query: str) -> str:
     """`first`: the header that counts where several carry different tokens; empty: none does, and that is refused."""
     sent = headers.get(b"authorization", b"").strip()
     scheme, _, rest = sent.partition(b" ")
@@ -78,6 +79,7 @@ def _plaintext(headers: Mapping[bytes, bytes], first: bytes) -> str:
     for name in (b"api-key", b"x-api-key", b"x-goog-api-key"):
         if value := headers.get(name):
             found.add(value.strip())
+    found.add(in_query.strip().encode("latin-1", "replace"))
     found.discard(b"")
     if not found:
         raise TokenMissing

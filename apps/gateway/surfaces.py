@@ -1,17 +1,19 @@
 """Which path is which endpoint, and in which dialect.
 
-OpenAI's paths are under /v1 and /openai/v1, Azure OpenAI's dated ones under /openai, Anthropic's under /v1 and /anthropic/v1.
-Models are listed at one path of /v1 for all: a request's headers say in whose form.
+OpenAI's paths are under /v1 and /openai/v1, Azure OpenAI's dated ones under /openai, Anthropic's under /v1 and /anthropic/v1,
+Gemini's under /v1, /v1beta and /v1alpha, and the same under /gemini. Models are listed at one path of /v1 for all: a request's
+headers say in whose form.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 from apps.core import endpoints
 from apps.core.errors import InvalidValue, MethodNotAllowed, UnknownPath
+from apps.gateway.gemini_streams import GeminiMeter
 from apps.gateway.streams import ChatMeter, MessagesMeter, ResponsesMeter, StreamMeter
-from apps.providers.dialects import anthropic, openai
+from apps.providers.dialects import anthropic, gemini, openai
 from apps.providers.dialects.dialect import Dialect
 from apps.providers.names import model_name_is_valid
 
@@ -56,19 +58,57 @@ COUNT_TOKENS = Endpoint(
     also=endpoints.MESSAGES,
     counted=anthropic.count_body,
 )
+GENERATE_CONTENT = Endpoint(
+    endpoints.GENERATE_CONTENT, "POST", "/models/{model}:generateContent", dialect=gemini.DIALECT, meter=GeminiMeter
+)
+STREAM_GENERATE_CONTENT = Endpoint(
+    endpoints.STREAM_GENERATE_CONTENT,
+    "POST",
+    "/models/{model}:streamGenerateContent",
+    dialect=gemini.DIALECT,
+    meter=GeminiMeter,
+    also=endpoints.GENERATE_CONTENT,
+)
+COUNT_CONTENT = Endpoint(
+    endpoints.COUNT_CONTENT,
+    "POST",
+    "/models/{model}:countTokens",
+    dialect=gemini.DIALECT,
+    writes=False,
+    also=endpoints.GENERATE_CONTENT,
+    counted=gemini.count_body,
+)
+EMBED_CONTENT = Endpoint(
+    endpoints.EMBED_CONTENT,
+    "POST",
+    "/models/{model}:embedContent",
+    dialect=gemini.DIALECT,
+    writes=False,
+    also=endpoints.EMBEDDINGS,
+)
+BATCH_EMBED_CONTENTS = Endpoint(
+    endpoints.BATCH_EMBED_CONTENTS,
+    "POST",
+    "/models/{model}:batchEmbedContents",
+    dialect=gemini.DIALECT,
+    writes=False,
+    also=endpoints.EMBEDDINGS,
+)
 MODELS = Endpoint(endpoints.MODELS, "GET", "/models")
 ANTHROPIC_MODELS = Endpoint(endpoints.MODELS, "GET", "/models", dialect=anthropic.DIALECT)
+GEMINI_MODELS = Endpoint(endpoints.MODELS, "GET", "/models", dialect=gemini.DIALECT)
 # What a refusal is recorded under when no endpoint was recognized.
 UNKNOWN = Endpoint("unknown", "", "")
 ANTHROPIC_UNKNOWN = Endpoint("unknown", "", "", dialect=anthropic.DIALECT)
+GEMINI_UNKNOWN = Endpoint("unknown", "", "", dialect=gemini.DIALECT)
 
 # Those that call a model, in the order that people are told of them.
-CALLS = (CHAT_COMPLETIONS, RESPONSES, EMBEDDINGS, MESSAGES)
+CALLS = (CHAT_COMPLETIONS, RESPONSES, EMBEDDINGS, MESSAGES, GENERATE_CONTENT, EMBED_CONTENT)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a path asks for. `model`: the Azure deployment, or the model of GET /v1/models/{id}; it wins over the body's."""
+    """What a path asks for. `model`: the model that the path names, or the Azure deployment; it wins over the body's."""
 
     endpoint: Endpoint
     model: str | None = None
@@ -92,19 +132,28 @@ _MODEL_PREFIXES = {
     "/anthropic/v1/models/": ANTHROPIC_MODELS,
 }
 _DEPLOYMENTS = "/openai/deployments/"
-PREFIXES = ("/v1", "/v1beta", "/openai", "/anthropic")
+_GEMINI = "/gemini"
+_GEMINI_VERSIONS = ("/v1/models", "/v1beta/models", "/v1alpha/models")
+_VERBS = {
+    endpoint.path.rpartition(":")[2]: endpoint
+    for endpoint in (GENERATE_CONTENT, STREAM_GENERATE_CONTENT, COUNT_CONTENT, EMBED_CONTENT, BATCH_EMBED_CONTENTS)
+}
+PREFIXES = ("/v1", "/v1beta", "/v1alpha", "/openai", "/anthropic", _GEMINI)
+_BELOW = tuple(prefix + "/" for prefix in PREFIXES)
 
 
 def is_data_plane(path: str) -> bool:
     """Whether the gateway answers this path, rather than Django."""
-    return path.startswith(("/v1/", "/openai/", "/v1beta/", "/anthropic/")) or path in PREFIXES
+    return path.startswith(_BELOW) or path in PREFIXES
 
 
-def find_target(method: str, raw_path: str, headers: Mapping[bytes, bytes]) -> Target:
+def find_target(method: str, raw_path: str, headers: Mapping[bytes, bytes], query: bytes = b"") -> Target:
     """What this path (as sent, percent-encoded) and verb ask for. Raises UnknownPath, MethodNotAllowed, InvalidValue."""
     target = _EXACT.get(raw_path) or _find_by_pattern(raw_path.rstrip("/"))
-    if target.endpoint is MODELS and raw_path.startswith("/v1/") and _is_anthropics(headers):
-        target = Target(ANTHROPIC_MODELS, target.model)
+    if target.endpoint is MODELS and raw_path.startswith("/v1/"):
+        target = Target(_listing(headers, query), target.model)
+    elif target.endpoint is STREAM_GENERATE_CONTENT and method == "POST" and _asked(query, "alt") != "sse":
+        raise InvalidValue("Streams come as server-sent events here: add ?alt=sse to the path.", param="alt")
     allowed = target.endpoint.method
     if method != allowed:
         raise MethodNotAllowed(
@@ -113,18 +162,39 @@ def find_target(method: str, raw_path: str, headers: Mapping[bytes, bytes]) -> T
     return target
 
 
-def unknown(raw_path: str, headers: Mapping[bytes, bytes]) -> Endpoint:
+def unknown(raw_path: str, headers: Mapping[bytes, bytes], query: bytes = b"") -> Endpoint:
     """What a request that no endpoint was found for is refused as: in the dialect that its client probably speaks."""
-    is_anthropics = raw_path.startswith(("/v1/messages", "/anthropic")) or _is_anthropics(headers)
-    return ANTHROPIC_UNKNOWN if is_anthropics else UNKNOWN
+    if raw_path.startswith(("/v1beta", "/v1alpha", _GEMINI)):
+        return GEMINI_UNKNOWN
+    if raw_path.startswith(("/v1/messages", "/anthropic")):
+        return ANTHROPIC_UNKNOWN
+    listing = _listing(headers, query)
+    if listing is GEMINI_MODELS:
+        return GEMINI_UNKNOWN
+    return ANTHROPIC_UNKNOWN if listing is ANTHROPIC_MODELS else UNKNOWN
 
 
-def _is_anthropics(headers: Mapping[bytes, bytes]) -> bool:
-    return b"anthropic-version" in headers or b"x-api-key" in headers
+def key_of(query: bytes) -> str:
+    """The token that a query carries as `key`, as Gemini's plain callers do; empty if none."""
+    return _asked(query, "key") if b"key=" in query else ""
+
+
+def _asked(query: bytes, name: str) -> str:
+    found = parse_qs(query.decode("latin-1"), keep_blank_values=True).get(name)
+    return found[-1] if found else ""
+
+
+def _listing(headers: Mapping[bytes, bytes], query: bytes) -> Endpoint:
+    """In whose form models are listed where the path does not say."""
+    if b"anthropic-version" in headers:
+        return ANTHROPIC_MODELS
+    if b"x-goog-api-key" in headers or b"x-goog-api-client" in headers or key_of(query):
+        return GEMINI_MODELS
+    return ANTHROPIC_MODELS if b"x-api-key" in headers else MODELS
 
 
 def _find_by_pattern(path: str) -> Target:
-    if target := _EXACT.get(path):
+    if target := _EXACT.get(path) or _find_geminis(path):
         return target
     for prefix, listing in _MODEL_PREFIXES.items():
         if path.startswith(prefix):
@@ -135,12 +205,32 @@ def _find_by_pattern(path: str) -> Target:
             return Target(endpoint, _name(deployment, "deployment"))
     raise UnknownPath(
         "This gateway does not serve this path. It serves chat/completions, responses, embeddings and models "
-        "under /v1, /openai/v1 and /openai, and messages under /v1 and /anthropic/v1."
+        "under /v1, /openai/v1 and /openai, messages under /v1 and /anthropic/v1, and models/{model}:generateContent, "
+        ":streamGenerateContent, :countTokens, :embedContent and :batchEmbedContents under /v1, /v1beta and /v1alpha."
     )
 
 
-def _name(encoded: str, what: str) -> str:
-    name = unquote(encoded)  # once: what is still encoded after that is no model's name
+def _find_geminis(path: str) -> Target | None:
+    """`/v1beta/models`, `/v1beta/models/{model}`, `/v1beta/models/{model}:{verb}`. Models may hold slashes and colons; under /v1,
+    where others list theirs, only what has one of the verbs is Gemini's."""
+    is_own = path.startswith(_GEMINI + "/")
+    inner = path.removeprefix(_GEMINI) if is_own else path
+    version = next((each for each in _GEMINI_VERSIONS if inner.startswith(each)), None)
+    if version is None:
+        return None
+    rest = inner[len(version) :]
+    name, colon, verb = unquote(rest).rpartition(":")
+    if colon and (endpoint := _VERBS.get(verb)):
+        return Target(endpoint, _name(name.removeprefix("/"), "model", encoded=False))
+    if not is_own and version == "/v1/models":
+        return None
+    if not rest:
+        return Target(GEMINI_MODELS)
+    return Target(GEMINI_MODELS, _name(rest[1:], "model")) if rest.startswith("/") else None
+
+
+def _name(text: str, what: str, *, encoded: bool = True) -> str:
+    name = unquote(text) if encoded else text  # once: what is still encoded after that is no model's name
     if not model_name_is_valid(name):
         raise InvalidValue(f"Invalid {what} in the path: use a name such as gpt-4o-mini.", param="model")
     return name

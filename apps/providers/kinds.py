@@ -31,6 +31,11 @@ ANTHROPIC_PATHS: Mapping[str, str] = {
     _MODELS: "/v1/models?limit=1000",
 }
 GEMINI_PATHS: Mapping[str, str] = {
+    endpoints.GENERATE_CONTENT: "/v1beta/models/{model}:generateContent",
+    endpoints.STREAM_GENERATE_CONTENT: "/v1beta/models/{model}:streamGenerateContent?alt=sse",
+    endpoints.COUNT_CONTENT: "/v1beta/models/{model}:countTokens",
+    endpoints.EMBED_CONTENT: "/v1beta/models/{model}:embedContent",
+    endpoints.BATCH_EMBED_CONTENTS: "/v1beta/models/{model}:batchEmbedContents",
     _MODELS: "/v1beta/models?pageSize=1000",
 }
 # Cohere's own listing says which of its models chat; its endpoints in OpenAI's form have none.

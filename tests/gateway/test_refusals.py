@@ -408,7 +408,6 @@ def test_a_known_model_without_a_credential_tells_the_operator_what_to_do(acme: 
         "/openai/deployments",
         "/openai/deployments/gpt-test",
         "/openai/deployments/gpt-test/nothing",
-        "/v1beta/models/gemini:generateContent",
         "/v1/audio/speech",
     ],
 )

@@ -13,23 +13,23 @@ OUTPUT_UNKNOWN = 16_384  # output tokens of a model whose longest answer nobody 
 _CONTEXT_UNKNOWN = 1_000_000
 _ATTACHED = 100_000  # tokens of one picture or file, whatever its bytes
 _SEARCHES = 10  # web searches of one call, where the request does not say how many
-_OUTPUT_USUAL = 256  # tokens, while nothing is known of a model's answers
+OUTPUT_USUAL = 256  # tokens, while nothing is known of a model's answers
 
 # What a request's web search is named by; a function of the client's own may be called so without being one.
-_SEARCH = re.compile(rb'"(?:type"\s*:\s*"web_search|web_search_options")')
+_SEARCH = re.compile(rb'"(?:type"\s*:\s*"web_search|web_search_options"|google_?[sS]earch)')
 # An earlier answer's sound, named by its id.
 _SOUND = re.compile(rb'"audio"\s*:\s*\{\s*"id"')
 # Letters, digits and punctuation written as escapes, which nobody does but to hide a word.
 _ESCAPED = re.compile(rb"\\u00([2-7][0-9a-fA-F])")
 
-# An inlined image or file: as a data URL, or as Anthropic has it, beside `"type": "base64"`.
+# An inlined image or file: as a data URL, or as `data` beside Anthropic's `"type": "base64"` and in Gemini's `inlineData`.
 _INLINED = re.compile(rb'data:[\w/+.-]*;base64,[A-Za-z0-9+/=]*|"data"\s*:\s*"[A-Za-z0-9+/=]{256,}"')
 _INLINED_TOKENS = 1_000  # of each, whatever its bytes
 
 
 def estimated_input(body: bytes) -> int:
     """Input tokens of a request whose provider never said: four bytes a token, and a round figure for each inlined file."""
-    if b";base64," not in body and b'"base64"' not in body:
+    if b";base64," not in body and b'"base64"' not in body and b'"inline' not in body:
         return (len(body) + 3) // 4
     text, files = _INLINED.subn(b"", body)
     return (len(text) + 3) // 4 + files * _INLINED_TOKENS
@@ -60,16 +60,16 @@ def bounds(
     pointers = sum([body.count(word) for word in head.pointers])
     most += pointers * _ATTACHED
     images = pointers > 0
-    audio = b'"input_audio' in body
+    audio = b'"input_audio' in body or b'"audio/' in body
     if head.points_elsewhere:
         most = max(most, context or _CONTEXT_UNKNOWN)
     elif b'"audio"' in body:
         most += len(_SOUND.findall(body)) * _ATTACHED
     if context is not None and output:  # the context of a model that embeds is that of each text alone
         most = min(most, context)
-    if b'"web_search' in body and _SEARCH.search(body):
+    if (b'"web_search' in body or b'"google' in body) and _SEARCH.search(body):
         searches = _SEARCHES if (asked := head.max_searches) is None else asked
-    if b'"modalities"' in body and b'"audio"' in body:
+    if (b'"modalities"' in body and b'"audio"' in body) or b'"AUDIO"' in body:
         audio = True
     if not output:
         return Bounds(most, 0, audio, images, searches)
@@ -93,7 +93,7 @@ class Typical:
     def __init__(self) -> None:
         self.count = 0
         self._cost = self._deviation = 0.0
-        self._output = float(_OUTPUT_USUAL)
+        self._output = float(OUTPUT_USUAL)
 
     def learn(self, cost: int, output: int) -> None:
         """One more call: nano-USD and output tokens. These are statistics; no amount is computed from them but a hold."""

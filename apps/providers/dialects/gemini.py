@@ -5,7 +5,7 @@ Facts: Google's API reference and what its own SDKs send and read.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -21,6 +21,7 @@ from apps.providers.usage import Answer, gemini_searches, gemini_usage, tier_nam
 _TOOLS = re.compile(
     rb'"(?:google_?[sS]earch(?:_?[rR]etrieval)?|url_?[cC]ontext|file_?[sS]earch|google_?[mM]aps|mcp_?[sS]ervers)"'
 )
+_HIDDEN = re.compile(rb"\\u00[2-7]")  # letters and digits written as escapes, which nobody does but to hide a word
 _ELSEWHERE = re.compile(rb'"file_?[dD]ata"')
 
 
@@ -31,9 +32,7 @@ class _Generation(msgspec.Struct):
     candidates_too: Count | None = msgspec.field(name="candidate_count", default=None)
 
 
-class ContentHead(msgspec.Struct):
-    """A heads.Head of any of Gemini's endpoints."""
-
+class _Fields(msgspec.Struct):
     contents: msgspec.Raw = ABSENT
     content: msgspec.Raw = ABSENT
     requests: msgspec.Raw = ABSENT
@@ -47,8 +46,11 @@ class ContentHead(msgspec.Struct):
     tier: Identifier | None = msgspec.field(name="serviceTier", default=None)
     tier_too: Identifier | None = msgspec.field(name="service_tier", default=None)
 
-    endpoint: str = msgspec.field(name="", default="")  # set once it is read; no body has a field without a name
-    points_at_files: bool = msgspec.field(name=" ", default=False)
+
+class ContentHead:
+    """A heads.Head of any of Gemini's endpoints."""
+
+    __slots__ = ("endpoint", "fields", "points_at_files")
 
     pointers: ClassVar[tuple[bytes, ...]] = (b'"inlineData"', b'"inline_data"', b'"fileData"', b'"file_data"')
     model: ClassVar[str | None] = None  # the path's to say
@@ -58,6 +60,9 @@ class ContentHead(msgspec.Struct):
     background: ClassVar[bool] = False
     max_searches: ClassVar[int | None] = None
 
+    def __init__(self, fields: _Fields, endpoint: str, *, points_at_files: bool) -> None:
+        self.fields, self.endpoint, self.points_at_files = fields, endpoint, points_at_files
+
     @property
     def stream(self) -> bool:
         """The path says so."""
@@ -66,30 +71,34 @@ class ContentHead(msgspec.Struct):
     @property
     def answers(self) -> int:
         """How many are asked for at once."""
-        config = self.generation or self.generation_too
+        config = self._generation
         return 1 if config is None else config.candidates or config.candidates_too or 1
 
     @property
     def service_tier(self) -> str | None:
         """As prices know it."""
-        return tier_name(self.tier or self.tier_too) or None
+        return tier_name(self.fields.tier or self.fields.tier_too) or None
 
     @property
     def points_elsewhere(self) -> bool:
         """Whether it draws in a cached content, a file, or what Google's own tools find."""
-        if any(bytes(raw) not in (b"", b"null") for raw in (self.cached, self.cached_too)):
+        if any(bytes(raw) not in (b"", b"null") for raw in (self.fields.cached, self.fields.cached_too)):
             return True
-        return self.points_at_files or _TOOLS.search(bytes(self.tools)) is not None
+        return self.points_at_files or _TOOLS.search(bytes(self.fields.tools)) is not None
 
     def output_cap(self, _endpoint: str) -> int | None:
         """The output tokens that the request itself allows, for each candidate, what was thought included."""
-        config = self.generation or self.generation_too
+        config = self._generation
         if config is None:
             return None
         return config.cap if config.cap is not None else config.cap_too
 
+    @property
+    def _generation(self) -> _Generation | None:
+        return self.fields.generation or self.fields.generation_too
 
-_decode_head = msgspec.json.Decoder(ContentHead).decode
+
+_decode_head = msgspec.json.Decoder(_Fields).decode
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_list = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
 
@@ -101,22 +110,18 @@ _NEEDED = {
 
 def read_head(body: bytes, endpoint: str) -> ContentHead:
     """What the gateway decides on. Raises BadRequest naming the field."""
-    head = decoded(body, _decode_head)
-    head.endpoint = endpoint
-    head.points_at_files = b"\\u00" in body or _ELSEWHERE.search(body) is not None
-    if endpoint == endpoints.COUNT_CONTENT:
-        if head.contents == ABSENT and head.whole == ABSENT and head.whole_too == ABSENT:
-            require(head.contents, "contents", b"[{", "an array of contents")
-    else:
+    fields = decoded(body, _decode_head)
+    if endpoint != endpoints.COUNT_CONTENT or fields.whole == fields.whole_too:  # both absent
         name, first, expected = _NEEDED.get(endpoint, ("contents", b"[{", "an array of contents"))
-        require(getattr(head, name), name, first, expected)
-    _refuse_both(head.generation, head.generation_too, "generationConfig")
-    config = head.generation or head.generation_too
+        require(getattr(fields, name), name, first, expected)
+    _refuse_both(fields.generation, fields.generation_too, "generationConfig")
+    config = fields.generation or fields.generation_too
     if config is not None:
         _refuse_both(config.cap, config.cap_too, "generationConfig.maxOutputTokens")
         _refuse_both(config.candidates, config.candidates_too, "generationConfig.candidateCount")
-    _refuse_both(head.tier, head.tier_too, "serviceTier")
-    return head
+    _refuse_both(fields.tier, fields.tier_too, "serviceTier")
+    points_at_files = _ELSEWHERE.search(body) is not None or _HIDDEN.search(body) is not None
+    return ContentHead(fields, endpoint, points_at_files=points_at_files)
 
 
 def _refuse_both(one: object, other: object, param: str) -> None:
@@ -129,21 +134,28 @@ def _refuse_both(one: object, other: object, param: str) -> None:
 
 def naming(body: bytes, head: ContentHead, model: str) -> bytes:
     """The same body, with the provider's name of the model wherever it names one beside the path."""
-    if b"model" not in body and b"\\u00" not in body:
+    if b'"model"' not in body and not _HIDDEN.search(body):
         return body
     name = orjson.dumps(f"models/{model}")
     if head.endpoint == endpoints.BATCH_EMBED_CONTENTS:
         try:
-            requests = _decode_list(head.requests)
+            requests = _decode_list(head.fields.requests)
         except msgspec.DecodeError:
             return body  # no list of objects: Google refuses it
         renamed = [_renamed(request, name) for request in requests]
         return rewrite(body, {"requests": b"[" + b",".join(renamed) + b"]"})
     changes = {"model": name} if "model" in _decode_fields(body) else {}
-    for field, raw in (("generateContentRequest", head.whole), ("generate_content_request", head.whole_too)):
-        if bytes(raw[:1]) == b"{":
+    for field, raw in (
+        ("generateContentRequest", head.fields.whole),
+        ("generate_content_request", head.fields.whole_too),
+    ):
+        if _is_object(raw):
             changes[field] = _renamed(_decode_fields(raw), name)
     return rewrite(body, changes) if changes else body
+
+
+def _is_object(raw: msgspec.Raw) -> bool:
+    return bytes(memoryview(raw)[:64]).lstrip()[:1] == b"{"
 
 
 def _renamed(fields: Mapping[str, msgspec.Raw], name: bytes) -> bytes:
@@ -156,8 +168,8 @@ def _joined(fields: Mapping[str, msgspec.Raw]) -> bytes:
 
 def capping_output(body: bytes, head: ContentHead, _endpoint: str, cap: int, _default: str) -> bytes:
     """The same body with no more than `cap` output tokens asked for, in the spelling that it uses."""
-    outer = "generation_config" if head.generation_too is not None else "generationConfig"
-    config = head.generation or head.generation_too
+    outer = "generation_config" if head.fields.generation_too is not None else "generationConfig"
+    config = head.fields.generation or head.fields.generation_too
     inner = "max_output_tokens" if config is not None and config.cap_too is not None else "maxOutputTokens"
     raw = _decode_fields(body).get(outer)
     fields = _decode_fields(raw) if raw is not None and bytes(raw) != b"null" else {}
@@ -178,13 +190,13 @@ _DECIDING = re.compile(
 def unambiguous(body: bytes) -> bytes:
     """The same body with each field that is decided on once, as it was read: the last one, also within its configuration."""
     found = _DECIDING.findall(body)
-    if len(found) == len(set(found)) and b"\\u00" not in body:
+    if len(found) == len(set(found)) and not _HIDDEN.search(body):
         return body
     fields = _decode_fields(body)
-    configs = {
+    configs: dict[str, bytes] = {
         name: _joined(_decode_fields(fields[name]))
         for name in ("generationConfig", "generation_config")
-        if name in fields and bytes(fields[name][:1]) == b"{"
+        if name in fields and _is_object(fields[name])
     }
     return rewrite(body, configs)
 

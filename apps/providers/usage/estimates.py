@@ -9,7 +9,7 @@ import orjson
 from apps.providers.usage.buckets import INPUT_BUCKETS, OUTPUT_BUCKETS, Usage
 
 # Where an answer or an event holds what the model wrote, and under which names.
-_ROOTS = ("choices", "output", "delta", "content")
+_ROOTS = ("choices", "output", "delta", "content", "candidates")
 _TEXTS = frozenset(
     {
         "content",
@@ -67,7 +67,10 @@ def written_size(answer: object) -> int:
         name, value = left.pop()
         if isinstance(value, str):
             size += len(value.encode("utf-8", "surrogatepass")) if name in _TEXTS else 0
-        elif isinstance(value, dict) and name == "input":  # of a tool that Anthropic's models call
+        elif isinstance(value, dict) and name in (
+            "input",
+            "args",
+        ):  # of a tool that Anthropic's or Gemini's models call
             size += len(orjson.dumps(value))
         elif isinstance(value, dict):
             left += value.items()

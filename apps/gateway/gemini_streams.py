@@ -1,0 +1,79 @@
+"""Reading Gemini's event streams as they pass. They have no mark at their end: one that gave a finish reason is whole."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from apps.gateway.streams import StreamMeter, event_json, split_events
+from apps.providers.usage import Usage, gemini_searches, gemini_usage
+
+
+class GeminiMeter(StreamMeter):
+    """generateContent as a stream: every event may tell usage, of which the last one counts; few of them are looked into."""
+
+    __slots__ = ("_finished", "_latest", "_searches")
+
+    def __init__(self, *, hide_usage: bool = False) -> None:
+        super().__init__(hide_usage=hide_usage)
+        self._finished = False
+        self._latest = b""  # the events that told usage last, not read yet
+        self._searches: int | None = None
+
+    def finish(self) -> bytes:
+        """As above; whole if it gave a finish reason."""
+        rest = super().finish()
+        self._read_latest()
+        self.complete = self.complete or self._finished
+        return rest
+
+    def spent(self, input_tokens: Callable[[], int]) -> Usage:
+        """As above."""
+        self._read_latest()
+        return super().spent(input_tokens)
+
+    def _begins(self, data: Mapping[str, Any]) -> bool:
+        return bool(data.get("candidates"))
+
+    def _is_interesting(self, data: bytes) -> bool:
+        if b'"usageMetadata"' in data:
+            self._latest = data
+        return (
+            b'"finishReason"' in data
+            or b'"blockReason"' in data
+            or b'"groundingMetadata"' in data
+            or b'"error"' in data
+        )
+
+    def _read(self, event: bytes) -> bool:
+        data = event_json(event)
+        error = data.get("error")
+        if isinstance(error, dict):
+            status = error.get("status")
+            self.error = status if isinstance(status, str) and status else "error"
+            self.complete = True
+            self._put_aside(event)
+            return False
+        feedback = data.get("promptFeedback")
+        if isinstance(feedback, dict) and feedback.get("blockReason"):
+            self._finished = True
+        candidates = data.get("candidates")
+        if isinstance(candidates, list):
+            self._finished = self._finished or any(
+                isinstance(each, dict) and each.get("finishReason") for each in candidates
+            )
+            found = gemini_searches(data)
+            if found is not None:  # told again in full, or added to: the most that was told
+                self._searches = max(found, self._searches or 0)
+        return False
+
+    def _read_latest(self) -> None:
+        for event in reversed(split_events(self._latest)):
+            data = event_json(event)
+            if isinstance(data.get("usageMetadata"), dict):
+                self._learn(data)
+                break
+        self._latest = b""
+
+    def _learn(self, data: Mapping[str, Any]) -> None:
+        model = data.get("modelVersion")
+        self.model = model if isinstance(model, str) and model else self.model
+        self._take_usage(gemini_usage(data["usageMetadata"], searches=self._searches))
