@@ -9,8 +9,8 @@ from tests.support.services import provide_services
 _ending = ExitStack()
 
 
-# Tests whose rows are committed, since other processes must see them. They run last, so that the others, whose rows are rolled back,
-# find the tables as empty as they leave them.
+# Tests whose rows are committed, since other processes must see them. They run last, so that the others, whose rows are rolled
+# back, find the tables as empty as they leave them.
 _COMMITTING = (
     "tests/gateway/",
     "tests/launch/",

@@ -69,7 +69,15 @@ def test_a_client_that_leaves_before_the_answer_ends_the_call_upstream(
     assert (record.status, record.error_code) == (499, "client_closed")
     assert record.usage_estimated
     assert record.input_tokens
-    assert record.output_tokens == 0
+    assert record.output_tokens == 256  # what such calls usually have, where nothing else is known
+
+
+def test_a_client_that_leaves_pays_for_no_more_output_than_it_asked_for(acme: "Tenant", upstream: FakeProvider) -> None:
+    upstream.hangs()
+    client = send(acme, {**CHAT, "max_tokens": 10, "n": 2})
+    upstream.next_request()
+    client.close()
+    assert acme.record().output_tokens == 20
 
 
 def test_a_client_that_leaves_in_the_middle_of_a_stream_is_charged_for_what_passed(

@@ -1,7 +1,7 @@
 """What admission has taken for a call."""
 
 from apps.gateway.counters.counters import Counters
-from apps.gateway.governance.estimates import Typical
+from apps.gateway.governance.estimates import OUTPUT_USUAL, Typical
 from apps.providers.usage import INPUT_BUCKETS, OUTPUT_BUCKETS, Usage
 
 _BUCKETS = (*INPUT_BUCKETS, *OUTPUT_BUCKETS)
@@ -16,6 +16,11 @@ class Hold:
         """`amount`: nano-USD. Without counters nothing was taken."""
         self._counters, self._request_id, self._typical = counters, request_id, typical
         self.amount = amount
+
+    @property
+    def usual_output(self) -> int:
+        """Output tokens that calls of this kind usually have, as far as is known."""
+        return OUTPUT_USUAL if self._typical is None else self._typical.output()
 
     def settle(self, usage: Usage, cost: int) -> None:
         """Replace what was held by what was used; `cost` in nano-USD. Later calls change nothing."""
