@@ -174,7 +174,7 @@ def _likely_output(exchange: Exchange, call: Call) -> int | None:
         return None
     cap = call.output_cap if call.output_cap is not None else call.head.output_cap(call.target.endpoint.name)
     usual = exchange.hold.usual_output
-    return (usual if cap is None else min(usual, cap)) * (call.head.n or 1)
+    return (usual if cap is None else min(usual, cap)) * call.head.answers
 
 
 async def _send(
