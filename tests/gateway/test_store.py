@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import redis
@@ -15,7 +16,7 @@ from apps.gateway.counters.counters import Counters, Packed
 from apps.gateway.store.connection import StoreAway, StoreConnection, StoreRefusal, command
 from apps.gateway.store.store import Store
 from apps.policies.counters import keys, scripts
-from apps.policies.counters.plan import Place, request
+from apps.policies.counters.plan import BudgetRule, Place, request
 from tests.support.store import PrivateStore
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
@@ -310,3 +311,32 @@ async def test_a_refused_command_that_cannot_succeed_later_is_not_kept(valkey: P
         assert counters.unsettled == 0
         with pytest.raises(CountersUnavailable):
             await admitted(counters, asked)
+
+
+async def test_a_settlement_that_cannot_be_made_has_its_budgets_built_anew(valkey: PrivateStore) -> None:
+    async with connected(valkey.url) as store:
+        counters = Counters(store, 30)
+        place = Place("token", "a" * 32, 1000, None, None)
+        rule = BudgetRule(
+            id=UUID(int=7),
+            scope="organization",
+            subject="-",
+            subject_id=None,
+            holder="",
+            end_user="",
+            tag="",
+            window="total",
+            rolling_days=None,
+            timezone="UTC",
+            limit_nano=10**9,
+            blocks=True,
+        )
+        asked = Packed(request("0" * 32, "a" * 32, (place,), (rule,), at=time.time()))
+        (budget,) = asked.request.budgets
+        valkey.client.hset(budget.key, mapping={"e": store.run_id, "w": 0, "s": 0, "h": 0})
+        id_ = uuid4().hex
+        await counters.admit(asked, id_, amount=5, worst=5, tokens=0)
+        valkey.client.hset(budget.key, "s", "nonsense")
+        counters.settle(id_, cost=3, tokens=0)
+        assert await store.execute("PING") == "PONG"  # the refusal is in
+        assert await store.execute("EXISTS", budget.key) == 0

@@ -5,15 +5,17 @@ themselves. A settlement that the store did not confirm is kept and sent again; 
 """
 
 import asyncio
+import re
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from apps.core.errors import CountersUnavailable
 from apps.core.logs import get_logger
 from apps.gateway import metrics
-from apps.gateway.store.connection import StoreAway, StoreRefusal, arguments
+from apps.gateway.store.connection import StoreAway, StoreRefusal, arguments, command
 from apps.gateway.store.store import Store, prepared
 from apps.policies.counters import scripts
 from apps.policies.counters.plan import Request
@@ -21,6 +23,7 @@ from apps.policies.counters.plan import Request
 log = get_logger(__name__)
 
 _KEPT = 100_000  # settlements kept for a store that is away; more, and the oldest wait for the next rebuild
+_BUDGETS = re.compile(rb"(?<=\r\n)tg:b:[^\r]+")  # the budgets' keys in a packed command
 _ADMIT_MORE, _SETTLE_MORE = 6, 6  # arguments that differ from call to call
 
 
@@ -89,13 +92,13 @@ class Counters:
         """
         store = self.store
         id_ = request_id.encode()
-        command = packed.admit + b"$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(id_), id_, len(self._lease), self._lease)
-        command += _numbers(amount, worst, tokens) + arguments((store.run_id,))
+        question = packed.admit + b"$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(id_), id_, len(self._lease), self._lease)
+        question += _numbers(amount, worst, tokens) + arguments((store.run_id,))
         try:
-            answer = store.send(command)
+            answer = store.send(question)
             # Renewed and settled from here on, whatever becomes of the call.
             self.running[request_id] = Taken(packed, amount, tokens, time.monotonic())
-            told: list[Any] = await self._answered(answer, command)
+            told: list[Any] = await self._answered(answer, question)
         except (StoreAway, StoreRefusal) as why:
             if self.running.pop(request_id, None) is not None:
                 # If anything was taken, it is to be given back.
@@ -114,14 +117,14 @@ class Counters:
             raise Unbuilt([position - 1 for position in told[1:]])
         return Verdict(told[1], told[2] - 1, told[3:])
 
-    async def _answered(self, answer: asyncio.Future[Any], command: bytes) -> Any:
+    async def _answered(self, answer: asyncio.Future[Any], question: bytes) -> Any:
         try:
             return await answer
         except StoreRefusal as why:
             if not why.is_forgotten_script:
                 raise
         await self.store.load_scripts()
-        return await self.store.send(command)
+        return await self.store.send(question)
 
     def settle(self, request_id: str, *, cost: int, tokens: int) -> None:
         """Replace what a call took by what it used: nano-USD, and tokens as limits count them. Nothing is waited for."""
@@ -154,6 +157,13 @@ class Counters:
         else:
             metrics.settlements_failed.inc()
             log.error("settlement_failed", why=str(why))
+            self._forget(settlement)
+
+    def _forget(self, settlement: bytes) -> None:
+        """Have the budgets of a settlement that cannot be made built anew: the ledger has what it would have said."""
+        if budgets := _BUDGETS.findall(settlement):
+            with suppress(StoreAway):
+                self.store.tell(command("DEL", *budgets), lambda *_: None)
 
     def _keep(self, settlement: bytes) -> None:
         if len(self._unsettled) == _KEPT:
