@@ -3,7 +3,7 @@
 import re
 
 from apps.gateway import dispatch, surfaces
-from apps.providers.dialects import anthropic, openai
+from apps.providers.dialects import anthropic, gemini, openai
 from tests.documents.markdown import ROOT, code, rows
 
 PAGE = ROOT / "docs/clients.md"
@@ -11,7 +11,11 @@ TABLE = {row[0]: row for row in rows(PAGE)}
 
 
 def test_headers_that_pass_are_those_on_the_gateways_lists():
-    for clients, dialect in (("OpenAI's", openai.DIALECT), ("Anthropic's", anthropic.DIALECT)):
+    for clients, dialect in (
+        ("OpenAI's", openai.DIALECT),
+        ("Anthropic's", anthropic.DIALECT),
+        ("Gemini's", gemini.DIALECT),
+    ):
         said = {name.lower().encode() for name in code(TABLE[f"to the provider, of {clients} clients"][1])}
         assert said - {value for _, value in dialect.defaults} == set(dialect.to_upstream)
     to_client = {name.encode() for name in code(TABLE["to the client"][1])}
@@ -25,8 +29,14 @@ def test_paths_that_are_listed_lead_to_their_endpoint():
         ("embeddings", surfaces.EMBEDDINGS),
         ("messages", surfaces.MESSAGES),
         ("count tokens", surfaces.COUNT_TOKENS),
+        ("generate content", surfaces.GENERATE_CONTENT),
+        ("stream generate content", surfaces.STREAM_GENERATE_CONTENT),
+        ("count content", surfaces.COUNT_CONTENT),
+        ("embed content", surfaces.EMBED_CONTENT),
+        ("batch embed contents", surfaces.BATCH_EMBED_CONTENTS),
         ("models", surfaces.MODELS),
     ):
         paths = [re.sub(r"\{\w+\}", "some-model", path.rpartition(" ")[2]) for path in code(TABLE[name][1])]
-        for path in paths:
-            assert surfaces.find_target(endpoint.method, path, {}).endpoint is endpoint, path
+        for sent in paths:
+            path, _, query = sent.partition("?")
+            assert surfaces.find_target(endpoint.method, path, {}, query.encode()).endpoint is endpoint, sent
