@@ -16,6 +16,7 @@ from apps.providers.usage import (
     completed,
     openai_searches,
     openai_usage,
+    tell_later,
     tier_name,
     written_size,
 )
@@ -338,7 +339,7 @@ class MessagesMeter(StreamMeter):
 
     def _learn(self, usage: object) -> None:
         if isinstance(usage, dict):
-            self._said.update({name: value for name, value in usage.items() if value is not None})
+            tell_later(self._said, usage)
             self._take_usage(anthropic_usage(self._said))
 
 

@@ -508,6 +508,15 @@ def test_models_page_by_page(client: anthropic.Anthropic) -> None:
         client.models.list(limit=1, after_id="nothing")
 
 
+def test_one_name_that_two_dialects_serve(claude: Tenant, client: anthropic.Anthropic, upstream: FakeProvider) -> None:
+    claude.add_model(messages.MODEL)  # at the OpenAI-compatible credential
+    assert claude.client().chat.completions.create(model=messages.MODEL, messages=HELLO).choices
+    upstream.answers(messages.message())
+    assert client.messages.create(**ASK).content
+    assert [request.path for request in upstream.requests] == ["/v1/chat/completions", "/v1/messages"]
+    assert [record.provider for record in claude.records(2)] == ["openai_compatible", "anthropic"]
+
+
 def test_one_list_two_forms(claude: Tenant) -> None:
     http = claude.http()
     assert http.get("/v1/models").json()["object"] == "list"

@@ -157,6 +157,17 @@ def test_no_garbage_is_lost_or_added(pieces: list[bytes]) -> None:
     assert passed(MessagesMeter(), pieces) == b"".join(pieces)
 
 
+@pytest.mark.parametrize("ending", [b"", messages.named(messages.error("overloaded_error", "Overloaded"))])
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_guess_of_the_output_is_not_its_bill(ending: bytes, at_once: bool) -> None:
+    events = [messages.start(), *list(messages.text_block("x" * 200, "x" * 200))[:-1], ending]
+    meter = MessagesMeter()
+    for piece in [b"".join(events)] if at_once else filter(None, events):
+        meter.feed(piece)
+    spent = meter.spent(lambda: 99)
+    assert (spent.input, spent.output, spent.estimated) == (messages.USAGE["input_tokens"], 100, True)
+
+
 def test_signatures_and_the_ends_of_blocks_are_no_text() -> None:
     signed = {"type": "signature_delta", "signature": "s" * 4000}
     meter = MessagesMeter()
@@ -168,6 +179,15 @@ def test_signatures_and_the_ends_of_blocks_are_no_text() -> None:
     ):
         meter.feed(event)
     assert meter.spent(lambda: 0).output in (6, 7)  # 24 bytes
+
+
+def test_a_later_total_of_what_was_written_to_the_cache_counts() -> None:
+    parts = {"ephemeral_5m_input_tokens": 100, "ephemeral_1h_input_tokens": 200}
+    meter = MessagesMeter()
+    meter.feed(messages.start({**messages.USAGE, "cache_creation_input_tokens": 300, "cache_creation": parts}))
+    meter.feed(b"".join(messages.end(5, cache_creation_input_tokens=450)))
+    assert meter.usage is not None
+    assert (meter.usage.cache_write_5m, meter.usage.cache_write_1h, meter.usage.mismatch) == (250, 200, False)
 
 
 # --- On sockets ---

@@ -1,7 +1,7 @@
 """What a call used, in disjoint buckets, whatever words a provider has for them."""
 
 from apps.providers.usage.answers import Answer, read_answer, read_message
-from apps.providers.usage.anthropic import anthropic_usage
+from apps.providers.usage.anthropic import anthropic_usage, tell_later
 from apps.providers.usage.buckets import INPUT_BUCKETS, OUTPUT_BUCKETS, Usage, tier_name, token_sum
 from apps.providers.usage.cohere import cohere_usage
 from apps.providers.usage.columns import MISMATCH_FLAG, from_columns, to_columns
@@ -33,6 +33,7 @@ __all__ = [
     "read_answer",
     "read_message",
     "speech_usage",
+    "tell_later",
     "tier_name",
     "to_columns",
     "token_sum",

@@ -13,7 +13,7 @@ def anthropic_usage(raw: Mapping[str, Any], *later: Mapping[str, Any]) -> Usage 
     """
     said = dict(raw)
     for more in later:
-        said.update({name: value for name, value in more.items() if value is not None})
+        tell_later(said, more)
     total_in, total_out = told(said, "input_tokens"), told(said, "output_tokens")
     if total_in is None and total_out is None:
         return None
@@ -33,6 +33,15 @@ def anthropic_usage(raw: Mapping[str, Any], *later: Mapping[str, Any]) -> Usage 
         tier=tier_name("fast" if said.get("speed") == "fast" else said.get("service_tier")),
         mismatch=not agrees,
     )
+
+
+def tell_later(said: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Take what a `message_delta` tells into what was said before: it counts from the beginning, and names only what it tells."""
+    parts = said.get("cache_creation")
+    if more.get("cache_creation_input_tokens") is not None and isinstance(parts, dict):
+        # A new total makes the parts of the old one stale, but for what was written for long: nothing else says how much that is.
+        said["cache_creation"] = {"ephemeral_1h_input_tokens": parts.get("ephemeral_1h_input_tokens")}
+    said.update({name: value for name, value in more.items() if value is not None})
 
 
 def _written(said: Mapping[str, Any]) -> tuple[int | None, int | None, bool]:
