@@ -71,9 +71,8 @@ async def answer(exchange: Exchange, means: Means, *, records_are_possible: bool
         return
     body = await stages.read_body(exchange)  # 408, 413
     head = stages.parse(exchange, target, body)  # 400
-    model = stages.resolve(exchange.model_asked, await stages.models_of(token, directory))  # 404, 502
     governor = token.governor
-    governor.check_model(model.name)  # 403
+    model = stages.resolve(exchange.model_asked, await stages.models_of(token, directory), governor)  # 403, 404, 502
     choice = governor.choose(model)  # 403
     routes, skipped = stages.serving(target.endpoint, model, choice)  # 400
     call = Call(token, target, head, body, model, routes, skipped)

@@ -32,7 +32,7 @@ from apps.gateway.directory.directory import Directory
 from apps.gateway.directory.views import Models, ModelView, Route, TokenView
 from apps.gateway.exchange import Exchange
 from apps.gateway.governance.call import Call
-from apps.gateway.governance.governor import Choice
+from apps.gateway.governance.governor import Choice, Governor
 from apps.gateway.json_depth import is_deeper_than
 from apps.gateway.surfaces import CALLS, Endpoint, Target, key_of
 from apps.providers.dialects.heads import Head
@@ -184,13 +184,14 @@ async def models_of(token: TokenView, directory: Directory) -> Models:
     return known if known is not None else await directory.models(token.organization_id)
 
 
-def resolve(name: str, models: Models) -> ModelView:
-    """The model and its routes."""
+def resolve(name: str, models: Models, governor: Governor) -> ModelView:
+    """The model and its routes. Raises ModelNotFound, ModelNotAllowed, NoCredential, in this order."""
     model = models.get(name)
     if model is None:
         raise ModelNotFound(
             f"The model '{name}' does not exist here: GET /v1/models lists what this token may call.", param="model"
         )
+    governor.check_model(name)
     if not model.routes:
         raise NoCredential(
             f"The model '{name}' is known, but no enabled credential of provider '{model.provider}' serves it: "

@@ -77,7 +77,7 @@ def _cells(state: BudgetState) -> Sequence[str]:
         budget.organization.slug,
         label if len(label) <= _LABEL_MOST else f"{label[: _LABEL_MOST - 1]}…",
         window_text(state),
-        _amount(state.limit_usd),
+        usd_text(state.limit_usd),
         _amount(state.spent_usd),
         "-" if state.held_usd is None else _amount(state.held_usd),
         _amount(state.remaining_usd),

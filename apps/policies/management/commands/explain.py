@@ -1,4 +1,5 @@
 import argparse
+from ipaddress import ip_address
 from typing import Any
 
 import orjson
@@ -35,7 +36,7 @@ class Command(OperatorCommand):
         parser.add_argument("--tag", action="append", type=_tag, metavar="K=V", help="with this tag; may be repeated")
         parser.add_argument("--output-tokens", type=_count, metavar="N", help="the output tokens it asks for")
         parser.add_argument("--input-bytes", type=_count, metavar="N", help="how much it sends")
-        parser.add_argument("--address", metavar="IP", help="where it calls from")
+        parser.add_argument("--address", type=_address, metavar="IP", help="where it calls from")
         parser.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *, request: str | None, token: str | None, json: bool, **options: Any) -> None:
@@ -97,3 +98,11 @@ def _count(word: str) -> int:
     if not word.isascii() or not word.isdigit() or len(word) > 12:
         raise argparse.ArgumentTypeError(f"{word!r} is not a whole number of 0 or more")
     return int(word)
+
+
+def _address(word: str) -> str:
+    """An IP address: an argument's type."""
+    try:
+        return str(ip_address(word))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{word!r} is no IP address: write it as 192.0.2.1 or 2001:db8::1") from None
