@@ -463,6 +463,8 @@ def _error_code(body: bytes) -> str:
 async def _relay_stream(exchange: Exchange, call: Call, headers: Headers, chunks: _Chunks, watch: Watch) -> None:
     """A stream, chunk by chunk. The record is written before the chunk leaves that completes the answer."""
     endpoint = call.target.endpoint
+    if endpoint.stream_type:
+        headers = [*(pair for pair in headers if pair[0] != b"content-type"), (b"content-type", endpoint.stream_type)]
     meter = endpoint.meter(hide_usage=endpoint.usage_on_request and not call.head.asks_for_usage)
     begun = False
     try:

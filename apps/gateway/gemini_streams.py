@@ -1,10 +1,14 @@
-"""Reading Gemini's event streams as they pass. They have no mark at their end: one that gave a finish reason is whole."""
+"""Reading Gemini's streams as they pass. They have no mark at their end: one that gave a finish reason is whole."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from apps.core.errors import UpstreamMalformed
 from apps.gateway.streams import StreamMeter, event_json, split_events
+from apps.providers.dialects import gemini
 from apps.providers.usage import Usage, gemini_searches, gemini_usage
+
+ELEMENT_MAX = 16 * 1024 * 1024  # bytes
 
 
 class GeminiMeter(StreamMeter):
@@ -77,3 +81,47 @@ class GeminiMeter(StreamMeter):
         model = data.get("modelVersion")
         self.model = model if isinstance(model, str) and model else self.model
         self._take_usage(gemini_usage(data["usageMetadata"], searches=self._searches))
+
+
+class GeminiArrayMeter(GeminiMeter):
+    """The same for a client that asked for no events: the provider's become the elements of one JSON array, as they come.
+
+    Elements leave whole, so none may be larger than what is kept of one event.
+    """
+
+    __slots__ = ("_opened", "_separator")
+
+    def __init__(self, *, hide_usage: bool = False) -> None:
+        super().__init__(hide_usage=hide_usage)
+        self._opened = False
+        self._separator = b""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """As above; returns elements, whole."""
+        out = self._elements(super().feed(chunk))
+        if len(self._pending) > ELEMENT_MAX:
+            self._pending.clear()
+            self.error, self.complete = "too_large", True
+            out += gemini.array_error(
+                UpstreamMalformed("A part of the answer is too large to be passed on."), self.events
+            )
+            return out
+        return out + b"]" if self.complete else out
+
+    def finish(self) -> bytes:
+        """As above, and the array's end, if it is whole."""
+        out = self._elements(super().finish())
+        return out + b"]" if self.complete else out
+
+    def _elements(self, whole: bytes) -> bytes:
+        parts = [] if self._opened else [b"["]
+        self._opened = True
+        for event in split_events(whole):
+            data = b"\n".join(line[5:].strip() for line in event.splitlines() if line.startswith(b"data:"))
+            if data:
+                parts += (self._separator, data)
+                self._separator = b",\r\n"
+        return b"".join(parts)
+
+    def _release_large(self) -> bytes:
+        return b""

@@ -6,12 +6,12 @@ headers say in whose form.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qs, unquote
 
 from apps.core import endpoints
 from apps.core.errors import InvalidValue, MethodNotAllowed, UnknownPath
-from apps.gateway.gemini_streams import GeminiMeter
+from apps.gateway.gemini_streams import GeminiArrayMeter, GeminiMeter
 from apps.gateway.streams import ChatMeter, MessagesMeter, ResponsesMeter, StreamMeter
 from apps.providers.dialects import anthropic, gemini, openai
 from apps.providers.dialects.dialect import Dialect
@@ -27,6 +27,7 @@ class Endpoint:
     path: str  # below /v1
     dialect: Dialect = openai.DIALECT
     meter: Callable[..., StreamMeter] = ChatMeter
+    stream_type: bytes = b""  # the content type of its streams; empty: the provider's
     usage_on_request: bool = False  # a stream tells its usage only if asked to
     writes: bool = True  # its answers have output tokens, and may be streamed
     also: str = ""  # the endpoint that scopes and policies mean where they mean this one; empty: itself
@@ -68,6 +69,10 @@ STREAM_GENERATE_CONTENT = Endpoint(
     dialect=gemini.DIALECT,
     meter=GeminiMeter,
     also=endpoints.GENERATE_CONTENT,
+)
+# Without ?alt=sse: the provider is asked for events all the same.
+STREAM_GENERATE_ARRAY = replace(
+    STREAM_GENERATE_CONTENT, dialect=gemini.ARRAY_DIALECT, meter=GeminiArrayMeter, stream_type=b"application/json"
 )
 COUNT_CONTENT = Endpoint(
     endpoints.COUNT_CONTENT,
@@ -153,7 +158,7 @@ def find_target(method: str, raw_path: str, headers: Mapping[bytes, bytes], quer
     if target.endpoint is MODELS and raw_path.startswith("/v1/"):
         target = Target(_listing(headers, query), target.model)
     elif target.endpoint is STREAM_GENERATE_CONTENT and method == "POST" and _asked(query, "alt") != "sse":
-        raise InvalidValue("Streams come as server-sent events here: add ?alt=sse to the path.", param="alt")
+        target = Target(STREAM_GENERATE_ARRAY, target.model)
     allowed = target.endpoint.method
     if method != allowed:
         raise MethodNotAllowed(

@@ -233,10 +233,26 @@ def test_no_comment_and_no_name_of_an_event_is_ever_sent(google: Tenant, upstrea
     assert next(iter(json.loads(lines[-1][6:]))) == "error"
 
 
-def test_a_stream_without_events_is_refused_in_words(google: Tenant, upstream: FakeProvider) -> None:
-    error = refused(plain(google, STREAM.removesuffix("?alt=sse")), 400, "INVALID_ARGUMENT")
-    assert "alt=sse" in error["message"]
-    assert upstream.requests == []
+def test_a_stream_without_events_is_one_array(google: Tenant, upstream: FakeProvider) -> None:
+    whole = b"".join(contents.chunks("Hel", "lo"))
+    for size in (1, 50, len(whole)):
+        upstream.streams_raw([whole[at : at + size] for at in range(0, len(whole), size)])
+        response = plain(google, STREAM.removesuffix("?alt=sse"))
+        assert response.headers["content-type"] == "application/json"
+        said = ["".join(part["text"] for part in each["candidates"][0]["content"]["parts"]) for each in response.json()]
+        assert said == ["Hel", "lo"]
+    assert upstream.requests[-1].path == STREAM
+    assert {record.output_tokens for record in google.records(3)} == {5}
+
+
+def test_an_array_that_breaks_off_ends_in_its_error(google: Tenant, upstream: FakeProvider) -> None:
+    first, *_ = contents.chunks("Hel", "lo")
+    upstream.streams_raw([first, CLOSE])
+    *_, last = plain(google, STREAM.removesuffix("?alt=sse")).json()
+    assert last["error"]["status"] == "UNAVAILABLE"
+    upstream.streams_raw([first, contents.event(contents.error(503, "UNAVAILABLE", "Overloaded"))])
+    *_, last = plain(google, STREAM.removesuffix("?alt=sse")).json()
+    assert last["error"]["message"] == "Overloaded"
 
 
 # --- Counting, embedding, listing ---

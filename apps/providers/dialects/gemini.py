@@ -6,6 +6,7 @@ Facts: Google's API reference and what its own SDKs send and read.
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import msgspec
@@ -285,6 +286,15 @@ def error_event(error: GatewayError, _endpoint: str, _events: int, request_id: s
     return b"data: " + error_body(error, request_id) + b"\r\n\r\n"
 
 
+def array_error(error: GatewayError, events: int, request_id: str = "") -> bytes:
+    """An error as the last element of a JSON array of which `events` have passed, and the array's end."""
+    return (b",\r\n" if events else b"") + error_body(error, request_id) + b"]"
+
+
+def _array_error_event(error: GatewayError, _endpoint: str, events: int, request_id: str = "") -> bytes:
+    return array_error(error, events, request_id)
+
+
 def _text(value: object) -> str:
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 
@@ -342,3 +352,6 @@ DIALECT = Dialect(
     error_body=error_body,
     error_event=error_event,
 )
+
+# For streams that are one JSON array.
+ARRAY_DIALECT = replace(DIALECT, error_event=_array_error_event)
