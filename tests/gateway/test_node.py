@@ -1,4 +1,4 @@
-"""The official Node client. What it is asked and must see is in tests/node/calls.mjs; this starts it."""
+"""The official Node clients. What they are asked and must see is in tests/node; this starts them."""
 
 import os
 import shutil
@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support import messages
 from tests.support.provider import RESET, FakeProvider
 
 if TYPE_CHECKING:
     from tests.support.tenant import Tenant
 
 FOLDER = Path(__file__).parents[1] / "node"
-_OLDEST = 20  # what the npm package asks for
+_OLDEST = 20  # what the npm packages ask for
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def node() -> str:
         pytest.skip("Node.js and npm are not installed here")
     version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout.strip()
     if int(version.lstrip("v").partition(".")[0]) < _OLDEST:
-        pytest.skip(f"the npm package openai needs Node.js {_OLDEST}; this is {version}")
+        pytest.skip(f"the npm packages need Node.js {_OLDEST}; this is {version}")
     installed, wanted = FOLDER / "node_modules" / ".package-lock.json", FOLDER / "package-lock.json"
     if not installed.exists() or installed.stat().st_mtime < wanted.stat().st_mtime:
         command = [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
@@ -38,13 +39,28 @@ def node() -> str:
     return node
 
 
+def checked(node: str, script: str, acme: "Tenant") -> int:
+    """Run one of the scripts; returns how many of its checks passed. Raises AssertionError with what it said if any failed."""
+    environment = {**os.environ, "GATEWAY_URL": acme.gateway.url, "GATEWAY_TOKEN": acme.token}
+    done = subprocess.run([node, script], cwd=FOLDER, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.count("ok: ")
+
+
 def test_the_official_node_client_sees_no_difference(node: str, acme: "Tenant", upstream: FakeProvider) -> None:
     with FakeProvider() as unreliable:
         unreliable.streams("Hel", RESET)
         acme.add_route("breaking", unreliable.url + "/v1")
-        environment = {**os.environ, "GATEWAY_URL": acme.gateway.url, "GATEWAY_TOKEN": acme.token}
-        done = subprocess.run(
-            [node, "calls.mjs"], cwd=FOLDER, env=environment, capture_output=True, text=True, timeout=60
-        )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("ok: ") == 11, done.stdout
+        assert checked(node, "calls.mjs", acme) == 11
+
+
+def test_anthropics_node_client_sees_no_difference(node: str, acme: "Tenant", upstream: FakeProvider) -> None:
+    acme.add_route(messages.MODEL, upstream.url, provider="anthropic")
+    upstream.answers(messages.message())
+    upstream.streams_raw(messages.stream())
+    upstream.streams_raw([messages.start(), *messages.tool_block("weather", '{"city":', '"Oslo"}'), *messages.end()])
+    upstream.answers({"input_tokens": 12})
+    with FakeProvider() as unreliable:
+        unreliable.streams_raw([messages.start(), *messages.text_block("Hel"), RESET])
+        acme.add_route("breaking", unreliable.url, provider="anthropic")
+        assert checked(node, "messages.mjs", acme) == 9

@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import OpenAI, { AzureOpenAI } from "openai";
+import { run } from "./run.mjs";
 
 const origin = process.env.GATEWAY_URL;
 const apiKey = process.env.GATEWAY_TOKEN;
@@ -94,14 +95,4 @@ const checks = {
   },
 };
 
-let failed = 0;
-for (const [name, check] of Object.entries(checks)) {
-  try {
-    await check();
-    console.log(`ok: ${name}`);
-  } catch (error) {
-    failed += 1;
-    console.log(`FAILED: ${name}\n${error.stack}`);
-  }
-}
-process.exit(failed ? 1 : 0);
+await run(checks);
