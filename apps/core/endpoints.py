@@ -4,6 +4,10 @@ CHAT_COMPLETIONS = "chat_completions"
 RESPONSES = "responses"
 EMBEDDINGS = "embeddings"
 MESSAGES = "messages"
+COMPLETIONS = "completions"
+MODERATIONS = "moderations"
+IMAGES = "image_generations"
+SPEECH = "speech"
 COUNT_TOKENS = "count_tokens"
 GENERATE_CONTENT = "generate_content"
 STREAM_GENERATE_CONTENT = "stream_generate_content"
@@ -13,4 +17,19 @@ BATCH_EMBED_CONTENTS = "batch_embed_contents"
 MODELS = "models"
 
 # What a token may be limited to, in the order shown.
-SCOPES = (CHAT_COMPLETIONS, RESPONSES, MESSAGES, GENERATE_CONTENT, EMBEDDINGS, MODELS)
+SCOPES = (
+    CHAT_COMPLETIONS,
+    RESPONSES,
+    MESSAGES,
+    GENERATE_CONTENT,
+    COMPLETIONS,
+    EMBEDDINGS,
+    MODERATIONS,
+    IMAGES,
+    SPEECH,
+    MODELS,
+)
+
+# Those whose answers hold nothing that a model wrote, and those that hold pictures or sound instead.
+OUTPUTLESS = frozenset({EMBEDDINGS, MODERATIONS})
+WORDLESS = frozenset({IMAGES, SPEECH})

@@ -29,6 +29,8 @@ from apps.gateway.directory.views import Route
 from apps.gateway.exchange import Attempt, Exchange, Headers
 from apps.gateway.governance.call import Call
 from apps.gateway.governance.estimates import estimated_input
+from apps.gateway.governance.making import Made
+from apps.gateway.keeping import Keeper, Outline, Whole
 from apps.gateway.server import Client
 from apps.gateway.streams import StreamMeter
 from apps.gateway.upstream.connection import Response
@@ -58,8 +60,6 @@ _STREAM_HEADERS: Headers = [(b"cache-control", b"no-cache"), (b"x-accel-bufferin
 
 # An answer up to this size is read whole before its first byte leaves. Larger ones are relayed as they come.
 _WHOLE = 1024 * 1024
-# How much of a larger answer is kept to find its usage in, at most.
-_READ_FOR_USAGE = 32 * 1024 * 1024
 # How long after the terminal event we wait for the connection to end properly, so that it can be used again.
 _AFTER_END = 0.25
 _UNPACK_MAX = 256 * 1024
@@ -162,7 +162,12 @@ def _end_badly(exchange: Exchange, call: Call, attempt: Attempt, error: GatewayE
     """Note what is known of a call that ended before its answer did."""
     attempt.fail(error.code)
     ended_early = isinstance(error, ClientClosed | ShuttingDown | UpstreamTimeout | UpstreamDisconnected)
-    costs = call.target.endpoint.counted is None
+    endpoint = call.target.endpoint
+    if endpoint.made is not None:
+        if attempt.is_sent and ended_early and exchange.usage == Usage():
+            exchange.usage = _made_usage(exchange, call, endpoint.made, None, whole=False)
+        return
+    costs = endpoint.counted is None and not endpoint.is_free
     if costs and attempt.is_sent and exchange.usage.input is None and ended_early:
         # Nothing of the answer has come, and the provider was at work on it all the same.
         exchange.usage = Usage(input=estimated_input(call.body), output=_likely_output(exchange, call), estimated=True)
@@ -226,12 +231,21 @@ async def _relay(exchange: Exchange, call: Call, attempt: Attempt, response: Res
         await _relay_error(exchange, call, attempt, headers, chunks, content_type)
     elif content_type.startswith(b"text/html"):
         raise UpstreamMalformed(f"The provider, or a proxy before it, answered with status {status} and a page.")
+    elif _passes_as_it_comes(call, content_type):
+        exchange.stream = False  # also where events were asked for
+        await _relay_unread(exchange, call, headers, chunks, watch)
     elif exchange.stream:
         if content_type.startswith(b"application/json"):
             raise UpstreamMalformed("The provider answered a stream with a plain JSON body.")
         await _relay_stream(exchange, call, headers, chunks, watch)
     else:
         await _relay_whole(exchange, call, headers, chunks, watch)
+
+
+def _passes_as_it_comes(call: Call, content_type: bytes) -> bool:
+    """Whether the answer is neither JSON nor events, but sound."""
+    made = call.target.endpoint.made
+    return made is not None and not made.is_json and not content_type.startswith(b"text/event-stream")
 
 
 def _answer_headers(exchange: Exchange, attempt: Attempt, response: Response) -> tuple[Headers, bytes, bytes]:
@@ -329,18 +343,20 @@ async def _relay_large(
 ) -> None:
     """The rest of a large answer. The last piece is held back until the record is written."""
     await _send_head(exchange, 200, headers)
-    kept = bytearray()
+    keeper: Keeper = Outline() if call.target.endpoint.made is not None else Whole()
     held = b"".join(parts)
     parts.clear()
     while chunk := await chunks.next():
-        if len(kept) <= _READ_FOR_USAGE:
-            kept += held
+        keeper.feed(held)
         await _send_chunk(exchange, held, watch)
         held = chunk
-    kept += held
+    keeper.feed(held)
     watch.close()
-    if len(kept) <= _READ_FOR_USAGE:
-        _learn(exchange, call, bytes(kept))
+    kept = keeper.kept()
+    if kept is not None:
+        _learn(exchange, call, kept)
+    elif call.target.endpoint.made is not None:
+        exchange.usage = _made_usage(exchange, call, call.target.endpoint.made, None, whole=True)
     else:
         output = (exchange.bytes_out + len(held)) // 4 if call.writes else None
         exchange.usage = Usage(input=estimated_input(call.body), output=output, estimated=True)
@@ -349,12 +365,44 @@ async def _relay_large(
     await exchange.send({"type": "http.response.body", "body": held, "more_body": False})
 
 
+async def _relay_unread(exchange: Exchange, call: Call, headers: Headers, chunks: _Chunks, watch: Watch) -> None:
+    """Sound, every piece at once: only the end of the answer waits for its record."""
+    endpoint = call.target.endpoint
+    while chunk := await chunks.next():
+        if not exchange.sent_head:
+            watch.first_heard()
+            await _send_head(exchange, 200, headers)
+        await _send_chunk(exchange, chunk, watch)
+    watch.close()
+    if endpoint.made is not None:
+        exchange.usage = _made_usage(exchange, call, endpoint.made, None, whole=True)
+    exchange.record(200)
+    if exchange.sent_head:
+        await exchange.send({"type": "http.response.body", "body": b"", "more_body": False})
+    else:
+        await exchange.answer(200, [*headers, (b"content-length", b"0")], b"")
+
+
+def _made_usage(exchange: Exchange, call: Call, made: Made, told: Usage | None, *, whole: bool) -> Usage:
+    sheet = exchange.attempts[-1].route.sheet(exchange.arrived_at)
+    return made.used(call.head, call.body, told, whole=whole, sheet=sheet)
+
+
 def _learn(exchange: Exchange, call: Call, body: bytes) -> None:
     """Usage and model of a buffered answer; an estimate where it tells none."""
-    if call.target.endpoint.counted is not None:
+    endpoint = call.target.endpoint
+    if endpoint.counted is not None:
         return
-    answer = call.target.endpoint.dialect.read_answer(body)
+    if endpoint.made is not None:
+        answer = endpoint.made.read(body)
+        exchange.model_served = answer.model or exchange.model_served
+        exchange.usage = _made_usage(exchange, call, endpoint.made, answer.usage, whole=True)
+        return
+    answer = endpoint.dialect.read_answer(body)
     exchange.model_served = answer.model or exchange.model_served
+    if endpoint.is_free:
+        exchange.usage = answer.usage or exchange.usage
+        return
     exchange.usage = completed(
         answer.usage,
         tier=answer.tier,
@@ -465,7 +513,9 @@ async def _relay_stream(exchange: Exchange, call: Call, headers: Headers, chunks
     endpoint = call.target.endpoint
     if endpoint.stream_type:
         headers = [*(pair for pair in headers if pair[0] != b"content-type"), (b"content-type", endpoint.stream_type)]
-    meter = endpoint.meter(hide_usage=endpoint.usage_on_request and not call.head.asks_for_usage)
+    meter = endpoint.meter(
+        hide_usage=endpoint.usage_on_request and not call.head.asks_for_usage, answers=call.head.answers
+    )
     begun = False
     try:
         while chunk := await chunks.next():
@@ -554,7 +604,13 @@ async def _read_to_end(chunks: _Chunks) -> None:
 
 def _take_usage(exchange: Exchange, call: Call, meter: StreamMeter) -> None:
     exchange.model_served = meter.model or exchange.model_served
-    exchange.usage = meter.spent(lambda: estimated_input(call.body))
+    made = call.target.endpoint.made
+    if made is None:
+        exchange.usage = meter.spent(lambda: estimated_input(call.body))
+        return
+    if meter.usage is not None or meter.events > bool(meter.error):  # an error is an event as well
+        whole = meter.complete and not meter.error
+        exchange.usage = _made_usage(exchange, call, made, meter.usage, whole=whole)
 
 
 # --- Sending ---

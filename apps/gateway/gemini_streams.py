@@ -16,8 +16,8 @@ class GeminiMeter(StreamMeter):
 
     __slots__ = ("_finished", "_latest", "_searches")
 
-    def __init__(self, *, hide_usage: bool = False) -> None:
-        super().__init__(hide_usage=hide_usage)
+    def __init__(self, *, hide_usage: bool = False, answers: int = 1) -> None:
+        super().__init__(hide_usage=hide_usage, answers=answers)
         self._finished = False
         self._latest = b""  # the events that told usage last, not read yet
         self._searches: int | None = None
@@ -101,8 +101,8 @@ class GeminiArrayMeter(GeminiMeter):
 
     __slots__ = ("_opened", "_separator")
 
-    def __init__(self, *, hide_usage: bool = False) -> None:
-        super().__init__(hide_usage=hide_usage)
+    def __init__(self, *, hide_usage: bool = False, answers: int = 1) -> None:
+        super().__init__(hide_usage=hide_usage, answers=answers)
         self._opened = False
         self._separator = b""
 

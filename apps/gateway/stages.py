@@ -144,7 +144,7 @@ def parse(exchange: Exchange, target: Target, body: bytes) -> Head:
     depth = exchange.config.max_json_depth
     if is_deeper_than(body, depth):
         raise InvalidJson(f"The request body is nested more than {depth} levels deep (MAX_JSON_DEPTH).")
-    exchange.stream = bool(head.stream) and endpoint.writes
+    exchange.stream = bool(head.stream) and (endpoint.writes or endpoint.made is not None)
     named = exchange.config.end_user_header
     end_user = (exchange.header(named) if named else "") or head.end_user
     exchange.end_user = clean_text(end_user, MAX_LENGTHS["end_user"])

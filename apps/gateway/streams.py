@@ -48,6 +48,7 @@ class StreamMeter:
     """What has passed of one stream. Feed it every chunk; forward what it gives back: whole events, but for very large ones."""
 
     __slots__ = (
+        "_answers",
         "_aside",
         "_aside_size",
         "_envelope",
@@ -65,8 +66,8 @@ class StreamMeter:
         "usage",
     )
 
-    def __init__(self, *, hide_usage: bool = False) -> None:
-        """`hide_usage`: take out the usage event, which we asked for and the client did not."""
+    def __init__(self, *, hide_usage: bool = False, answers: int = 1) -> None:
+        """`hide_usage`: take out the usage event, which we asked for and the client did not. `answers`: how many were asked for."""
         self.usage: Usage | None = None
         self.model = ""  # as the provider named it
         self.complete = False  # the terminal event has been seen: the answer is whole, or has failed
@@ -79,6 +80,7 @@ class StreamMeter:
         self._unmeasured = _SAMPLES  # how many of those are still to come
         self._aside = self._aside_size = 0  # events known to bring no new text, and their size
         self._hide = hide_usage
+        self._answers = answers
         self._pending = bytearray()  # the event that is not whole yet
         self._released = 0  # how much of it has been given back all the same
 
@@ -221,8 +223,8 @@ class ChatMeter(StreamMeter):
 
     __slots__ = ("_finished",)
 
-    def __init__(self, *, hide_usage: bool = False) -> None:
-        super().__init__(hide_usage=hide_usage)
+    def __init__(self, *, hide_usage: bool = False, answers: int = 1) -> None:
+        super().__init__(hide_usage=hide_usage, answers=answers)
         self._finished = False
 
     def finish(self) -> bytes:
@@ -299,8 +301,8 @@ class MessagesMeter(StreamMeter):
 
     __slots__ = ("_said",)
 
-    def __init__(self, *, hide_usage: bool = False) -> None:
-        super().__init__(hide_usage=hide_usage)
+    def __init__(self, *, hide_usage: bool = False, answers: int = 1) -> None:
+        super().__init__(hide_usage=hide_usage, answers=answers)
         self._said: dict[str, Any] = {}
 
     def _begins(self, data: Mapping[str, Any]) -> bool:

@@ -12,6 +12,8 @@ from urllib.parse import parse_qs, unquote
 from apps.core import endpoints
 from apps.core.errors import InvalidValue, MethodNotAllowed, UnknownPath
 from apps.gateway.gemini_streams import GeminiArrayMeter, GeminiMeter
+from apps.gateway.governance.making import PICTURES, SPEAKING, Made
+from apps.gateway.media_streams import ImagesMeter, SpeechMeter
 from apps.gateway.streams import ChatMeter, MessagesMeter, ResponsesMeter, StreamMeter
 from apps.providers.dialects import anthropic, gemini, openai
 from apps.providers.dialects.dialect import Dialect
@@ -29,7 +31,9 @@ class Endpoint:
     meter: Callable[..., StreamMeter] = ChatMeter
     stream_type: bytes = b""  # the content type of its streams; empty: the provider's
     usage_on_request: bool = False  # a stream tells its usage only if asked to
-    writes: bool = True  # its answers have output tokens, and may be streamed
+    writes: bool = True  # its answers hold text, which a cap of output tokens bounds
+    made: Made | None = None  # what they hold instead; what is neither text nor that comes in no stream
+    is_free: bool = False  # without a price it costs nothing, and uses nothing but what the provider tells
     also: str = ""  # the endpoint that scopes and policies mean where they mean this one; empty: itself
     # How it says a number of tokens. Where there is such a thing, counting them is all it does: it is free, and takes nothing of
     # limits and budgets.
@@ -48,7 +52,11 @@ RESPONSES = Endpoint(
     "/responses",
     meter=ResponsesMeter,
 )
+COMPLETIONS = Endpoint(endpoints.COMPLETIONS, "POST", "/completions", usage_on_request=True)
 EMBEDDINGS = Endpoint(endpoints.EMBEDDINGS, "POST", "/embeddings", writes=False)
+MODERATIONS = Endpoint(endpoints.MODERATIONS, "POST", "/moderations", writes=False, is_free=True)
+IMAGES = Endpoint(endpoints.IMAGES, "POST", "/images/generations", writes=False, meter=ImagesMeter, made=PICTURES)
+SPEECH = Endpoint(endpoints.SPEECH, "POST", "/audio/speech", writes=False, meter=SpeechMeter, made=SPEAKING)
 MESSAGES = Endpoint(endpoints.MESSAGES, "POST", "/messages", dialect=anthropic.DIALECT, meter=MessagesMeter)
 COUNT_TOKENS = Endpoint(
     endpoints.COUNT_TOKENS,
@@ -107,7 +115,7 @@ UNKNOWN = Endpoint("unknown", "", "")
 ANTHROPIC_UNKNOWN = Endpoint("unknown", "", "", dialect=anthropic.DIALECT)
 GEMINI_UNKNOWN = Endpoint("unknown", "", "", dialect=gemini.DIALECT)
 
-# Those that call a model, in the order that people are told of them.
+# Where models are called, as people are told of it: whoever serves another endpoint serves one of these.
 CALLS = (CHAT_COMPLETIONS, RESPONSES, EMBEDDINGS, MESSAGES, GENERATE_CONTENT, EMBED_CONTENT)
 
 
@@ -119,7 +127,8 @@ class Target:
     model: str | None = None
 
 
-_OPERATIONS = {endpoint.path: endpoint for endpoint in (CHAT_COMPLETIONS, RESPONSES, EMBEDDINGS)}
+_OPENAI = (CHAT_COMPLETIONS, RESPONSES, COMPLETIONS, EMBEDDINGS, MODERATIONS, IMAGES, SPEECH)
+_OPERATIONS = {endpoint.path: endpoint for endpoint in _OPENAI}
 _EXACT = {
     prefix + endpoint.path: Target(endpoint)
     for prefixes, served in (
@@ -209,9 +218,10 @@ def _find_by_pattern(path: str) -> Target:
         if endpoint := _OPERATIONS.get(slash + rest):
             return Target(endpoint, _name(deployment, "deployment"))
     raise UnknownPath(
-        "This gateway does not serve this path. It serves chat/completions, responses, embeddings and models "
-        "under /v1, /openai/v1 and /openai, messages under /v1 and /anthropic/v1, and models/{model}:generateContent, "
-        ":streamGenerateContent, :countTokens, :embedContent and :batchEmbedContents under /v1, /v1beta and /v1alpha."
+        "This gateway does not serve this path. It serves chat/completions, responses, completions, embeddings, "
+        "moderations, images/generations, audio/speech and models under /v1, /openai/v1 and /openai, messages under /v1 and "
+        "/anthropic/v1, and models/{model}:generateContent, :streamGenerateContent, :countTokens, :embedContent and "
+        ":batchEmbedContents under /v1, /v1beta and /v1alpha."
     )
 
 

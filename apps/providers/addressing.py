@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from urllib.parse import quote, urlsplit
 
 from apps.core import endpoints
-from apps.providers.kinds import OPENAI_PATHS, kind_of, trimmed
+from apps.providers.kinds import kind_of, trimmed
 
 # Azure's dated API has the deployment in the path for these, and in the body for everything else.
-_AZURE_BY_DEPLOYMENT = frozenset({endpoints.CHAT_COMPLETIONS, endpoints.EMBEDDINGS})
+_AZURE_BY_DEPLOYMENT = frozenset(
+    {endpoints.CHAT_COMPLETIONS, endpoints.COMPLETIONS, endpoints.EMBEDDINGS, endpoints.IMAGES, endpoints.SPEECH}
+)
 
 _AZURE = "azure_openai"
 
@@ -26,13 +28,13 @@ def targets(provider: str, base_url: str, api_version: str, upstream_model: str)
 
 
 def _azure_targets(root: str, api_version: str, upstream_model: str) -> Mapping[str, str]:
+    paths = kind_of(_AZURE).paths
     if not api_version:
-        return {name: f"{root}/v1{path}" for name, path in OPENAI_PATHS.items()}
+        return {name: f"{root}/v1{path}" for name, path in paths.items()}
     query = f"?api-version={quote(api_version, safe='')}"
     deployment = f"/deployments/{quote(upstream_model, safe='')}"
     return {
-        name: root + (deployment if name in _AZURE_BY_DEPLOYMENT else "") + path + query
-        for name, path in OPENAI_PATHS.items()
+        name: root + (deployment if name in _AZURE_BY_DEPLOYMENT else "") + path + query for name, path in paths.items()
     }
 
 

@@ -11,10 +11,14 @@ from apps.core import endpoints
 
 type Dialect = Literal["openai", "anthropic", "gemini"]
 
-_CHAT, _RESPONSES, _EMBEDDINGS, _MODELS = (
+_CHAT, _RESPONSES, _COMPLETIONS, _EMBEDDINGS, _MODERATIONS, _IMAGES, _SPEECH, _MODELS = (
     endpoints.CHAT_COMPLETIONS,
     endpoints.RESPONSES,
+    endpoints.COMPLETIONS,
     endpoints.EMBEDDINGS,
+    endpoints.MODERATIONS,
+    endpoints.IMAGES,
+    endpoints.SPEECH,
     endpoints.MODELS,
 )
 
@@ -22,7 +26,11 @@ _CHAT, _RESPONSES, _EMBEDDINGS, _MODELS = (
 OPENAI_PATHS: Mapping[str, str] = {
     _CHAT: "/chat/completions",
     _RESPONSES: "/responses",
+    _COMPLETIONS: "/completions",
     _EMBEDDINGS: "/embeddings",
+    _MODERATIONS: "/moderations",
+    _IMAGES: "/images/generations",
+    _SPEECH: "/audio/speech",
     _MODELS: "/models",
 }
 ANTHROPIC_PATHS: Mapping[str, str] = {
@@ -46,8 +54,9 @@ _COHERE_PATHS: Mapping[str, str] = {
 }
 
 
-def _without(*missing: str) -> Mapping[str, str]:
-    return {name: path for name, path in OPENAI_PATHS.items() if name not in missing}
+def _having(*names: str) -> Mapping[str, str]:
+    """Chat and a list of models, as everybody has them, and these."""
+    return {name: path for name, path in OPENAI_PATHS.items() if name in {_CHAT, _MODELS, *names}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +80,12 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     "openai": Kind(base_url="https://api.openai.com/v1"),
     # Its paths are apps.providers.addressing's; what can be called there are deployments, which it does not list.
-    "azure_openai": Kind(within_paths=("/v1", "/openai"), key_header="api-key", lists_what_can_be_called=False),
+    "azure_openai": Kind(
+        paths=_having(_RESPONSES, _COMPLETIONS, _EMBEDDINGS, _IMAGES, _SPEECH),
+        within_paths=("/v1", "/openai"),
+        key_header="api-key",
+        lists_what_can_be_called=False,
+    ),
     "anthropic": Kind(
         dialect="anthropic",
         base_url="https://api.anthropic.com",
@@ -89,7 +103,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "mistral": Kind(
         base_url="https://api.mistral.ai/v1",
-        paths=_without(_RESPONSES),
+        paths=_having(_EMBEDDINGS, _MODERATIONS, _SPEECH),
         takes_stream_options=False,
         output_cap="max_tokens",
     ),
@@ -100,20 +114,27 @@ KINDS: Mapping[str, Kind] = {
         takes_stream_options=False,
         output_cap="max_tokens",
     ),
-    "groq": Kind(base_url="https://api.groq.com/openai/v1", paths=_without(_EMBEDDINGS)),
-    "deepseek": Kind(
-        base_url="https://api.deepseek.com", paths=_without(_RESPONSES, _EMBEDDINGS), output_cap="max_tokens"
+    "groq": Kind(base_url="https://api.groq.com/openai/v1", paths=_having(_RESPONSES, _SPEECH)),
+    "deepseek": Kind(base_url="https://api.deepseek.com", paths=_having(), output_cap="max_tokens"),
+    "xai": Kind(base_url="https://api.x.ai/v1", paths=_having(_RESPONSES, _COMPLETIONS, _EMBEDDINGS, _IMAGES)),
+    "together": Kind(
+        base_url="https://api.together.xyz/v1", paths=_having(_COMPLETIONS, _EMBEDDINGS, _IMAGES, _SPEECH)
     ),
-    "xai": Kind(base_url="https://api.x.ai/v1"),
-    "together": Kind(base_url="https://api.together.xyz/v1", paths=_without(_RESPONSES)),
-    "fireworks": Kind(base_url="https://api.fireworks.ai/inference/v1"),
+    "fireworks": Kind(
+        base_url="https://api.fireworks.ai/inference/v1", paths=_having(_RESPONSES, _COMPLETIONS, _EMBEDDINGS)
+    ),
     # Its /models answers anybody, so that it proves nothing of a key.
-    "openrouter": Kind(base_url="https://openrouter.ai/api/v1", paths={**OPENAI_PATHS, _MODELS: "/models/user"}),
-    "cerebras": Kind(base_url="https://api.cerebras.ai/v1", paths=_without(_RESPONSES, _EMBEDDINGS)),
-    "moonshot": Kind(base_url="https://api.moonshot.ai/v1", paths=_without(_RESPONSES, _EMBEDDINGS)),
-    "ollama": Kind(base_url="http://localhost:11434/v1", needs_secret=False),
+    "openrouter": Kind(
+        base_url="https://openrouter.ai/api/v1",
+        paths={**_having(_RESPONSES, _COMPLETIONS, _EMBEDDINGS), _MODELS: "/models/user"},
+    ),
+    "cerebras": Kind(base_url="https://api.cerebras.ai/v1", paths=_having(_COMPLETIONS)),
+    "moonshot": Kind(base_url="https://api.moonshot.ai/v1", paths=_having()),
+    "ollama": Kind(
+        base_url="http://localhost:11434/v1", paths=_having(_RESPONSES, _COMPLETIONS, _EMBEDDINGS), needs_secret=False
+    ),
     "openai_compatible": Kind(needs_secret=False),
-    "sandbox": Kind(needs_secret=False, lists_what_can_be_called=False),
+    "sandbox": Kind(paths=_having(_RESPONSES, _EMBEDDINGS), needs_secret=False, lists_what_can_be_called=False),
 }
 
 

@@ -11,10 +11,13 @@ from apps.providers.addressing import authentication, secret_is_sendable, target
 from apps.providers.kinds import KINDS, trimmed
 from apps.providers.kinds import OPENAI_PATHS as PATHS
 
-CHAT, EMBEDDINGS, RESPONSES, MODELS = (
+CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, IMAGES, SPEECH, MODELS = (
     endpoints.CHAT_COMPLETIONS,
+    endpoints.COMPLETIONS,
     endpoints.EMBEDDINGS,
     endpoints.RESPONSES,
+    endpoints.IMAGES,
+    endpoints.SPEECH,
     endpoints.MODELS,
 )
 
@@ -34,7 +37,7 @@ CHAT, EMBEDDINGS, RESPONSES, MODELS = (
 def test_paths_are_appended_to_the_base_url(provider: str, base_url: str, chat: str) -> None:
     found = targets(provider, base_url, "", "gpt-test")
     assert found[CHAT] == chat
-    assert found.keys() == PATHS.keys()
+    assert found.keys() == KINDS[provider].paths.keys()
     assert found[MODELS] == chat.removesuffix("chat/completions") + "models"
 
 
@@ -44,13 +47,19 @@ def test_azures_base_url_may_be_written_in_any_of_its_ways(suffix: str) -> None:
     assert targets("azure_openai", base, "", "dep") == {
         CHAT: "/openai/v1/chat/completions",
         RESPONSES: "/openai/v1/responses",
+        COMPLETIONS: "/openai/v1/completions",
         EMBEDDINGS: "/openai/v1/embeddings",
+        IMAGES: "/openai/v1/images/generations",
+        SPEECH: "/openai/v1/audio/speech",
         MODELS: "/openai/v1/models",
     }
     assert targets("azure_openai", base, "2024-10-21", "dep") == {
         CHAT: "/openai/deployments/dep/chat/completions?api-version=2024-10-21",
         RESPONSES: "/openai/responses?api-version=2024-10-21",
+        COMPLETIONS: "/openai/deployments/dep/completions?api-version=2024-10-21",
         EMBEDDINGS: "/openai/deployments/dep/embeddings?api-version=2024-10-21",
+        IMAGES: "/openai/deployments/dep/images/generations?api-version=2024-10-21",
+        SPEECH: "/openai/deployments/dep/audio/speech?api-version=2024-10-21",
         MODELS: "/openai/models?api-version=2024-10-21",
     }
 

@@ -128,10 +128,10 @@ def _cap(call: Call) -> None:
             "send less."
         )
     cap = policy.max_output_tokens
+    if cap == 0 and (call.writes or call.target.endpoint.made is not None):
+        raise PolicyRefusal(f"No output is allowed by {policy.sources['max_output_tokens'].describe()}.")
     if cap is None or not call.writes:
         return
-    if cap == 0:
-        raise PolicyRefusal(f"No output is allowed by {policy.sources['max_output_tokens'].describe()}.")
     asked = call.head.output_cap(call.target.endpoint.name)
     if asked is None or asked > cap:
         call.output_cap = cap
@@ -145,19 +145,26 @@ def _worst(exchange: Exchange, call: Call) -> int:
     """
     head = call.head
     cap = call.output_cap if call.output_cap is not None else head.output_cap(call.target.endpoint.name)
+    made = call.target.endpoint.made
     priced: list[Route] = []
     worst = 0
     for route in call.routes:
         sheet = route.sheet(exchange.arrived_at)
         if sheet is None:
             continue
-        most = bounds(head, call.body, output=call.writes, output_cap=cap, context=route.context, longest=route.longest)
+        most = (
+            bounds(head, call.body, output=call.writes, output_cap=cap, context=route.context, longest=route.longest)
+            if made is None
+            else made.bounds(head, call.body)
+        )
         pico = sheet.bound(
             input_tokens=most.input_tokens,
             output_tokens=most.output_tokens,
             tier=head.service_tier or "",
             audio=most.audio,
             images=most.images,
+            pictures=most.pictures,
+            characters=most.characters,
             searches=most.searches,
         )
         if pico is not None:
@@ -181,6 +188,8 @@ def _worst(exchange: Exchange, call: Call) -> int:
 
 def _note_unpriced(exchange: Exchange, call: Call, rule: str, *, budgets: bool) -> None:
     """A model without a price is refused, or flagged, never taken for free without a word. Raises ModelUnpriced."""
+    if call.target.endpoint.is_free:
+        return
     if rule == "deny" or (rule == "deny_with_budget" and budgets):
         source = call.token.governor.policy.sources["unpriced"].describe()
         why = "a budget applies to this call" if rule == "deny_with_budget" else f"{source} wants it known"

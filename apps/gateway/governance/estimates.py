@@ -44,6 +44,8 @@ class Bounds:
     audio: bool
     images: bool
     searches: int
+    pictures: int = 0
+    characters: int = 0
 
 
 def bounds(
@@ -66,7 +68,7 @@ def bounds(
     elif b'"audio"' in body:
         most += len(_SOUND.findall(body)) * _ATTACHED
     if context is not None and output:  # the context of a model that embeds is that of each text alone
-        most = min(most, context)
+        most = min(most, context * head.answers)  # several answers may be to as many prompts
     if (b'"web_search' in body or b'"google' in body) and _SEARCH.search(body):
         searches = _SEARCHES if (asked := head.max_searches) is None else asked
     if (b'"modalities"' in body and b'"audio"' in body) or b'"AUDIO"' in body:

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from django.db import connection
 
 from apps.audit.models import RequestRecord
+from apps.core.endpoints import MODERATIONS, OUTPUTLESS, WORDLESS
 from apps.core.errors import (
     BudgetExceeded,
     CountersUnavailable,
@@ -241,10 +242,12 @@ class _Explainer:
                 yield _refusal("input", TooManyInputTokens, f"about {about} tokens, and {source} allows {most}")
             else:
                 yield Step("input", "passes", f"about {about} of {most} tokens that {source} allows")
-        if (cap := policy.max_output_tokens) is not None and asked.endpoint != "embeddings":
+        if (cap := policy.max_output_tokens) is not None and asked.endpoint not in OUTPUTLESS:
             source = policy.sources["max_output_tokens"].describe()
             if cap == 0:
                 yield _refusal("output", PolicyRefusal, f"no output is allowed by {source}")
+            elif asked.endpoint in WORDLESS:
+                yield Step("output", "passes", f"{source} allows {cap} tokens, which bound no pictures and no speech")
             elif asked.output_tokens is None or asked.output_tokens > cap:
                 yield Step("output", "passes", f"the request is changed to ask for {cap} tokens, by {source}")
             else:
@@ -269,6 +272,8 @@ class _Explainer:
         rule, source = self._policy.unpriced, self._policy.sources["unpriced"].describe()
         if self._priced is not None:
             return Step("price", "passes", f"known, as {self._priced.provider}/{self._priced.model}")
+        if self._asked.endpoint == MODERATIONS:
+            return Step("price", "passes", "not known: moderations without a price are free")
         if rule == "deny" or (rule == "deny_with_budget" and self._counted):
             why = "a budget applies" if rule == "deny_with_budget" else "always denied"
             return _refusal("price", ModelUnpriced, f"not known: {why} ({source}: {rule})")
@@ -279,12 +284,12 @@ class _Explainer:
         """USD that a budget holds for the call at most; None: not known."""
         self._priced = sheet_of(self._taken[0], self._organization, self._asked.at) if self._taken else None
         asked, cap = self._asked, self._policy.max_output_tokens
-        if self._priced is None or asked.input_bytes is None:
+        if self._priced is None or asked.input_bytes is None or asked.endpoint in WORDLESS:
             return None
         output = asked.output_tokens if asked.output_tokens is not None else longest_output(self._taken[0].model)
         output = output if cap is None else min(output, cap)
         pico = self._priced.bound(
-            input_tokens=asked.input_bytes, output_tokens=0 if asked.endpoint == "embeddings" else output
+            input_tokens=asked.input_bytes, output_tokens=0 if asked.endpoint in OUTPUTLESS else output
         )
         return None if pico is None else Decimal(-(-pico // 1000)) / _NANO
 

@@ -15,7 +15,8 @@ from apps.core import endpoints
 from apps.core.errors import GatewayError
 from apps.providers.dialects.bodies import each_once, naming, rewrite
 from apps.providers.dialects.dialect import Dialect, Headers, Listed
-from apps.providers.dialects.heads import ABSENT, Count, Identifier, decoded, require
+from apps.providers.dialects.heads import ABSENT, Count, Head, Identifier, decoded, require
+from apps.providers.dialects.openai_heads import CompletionHead, is_plain, read_plain_head
 from apps.providers.dialects.tags import tag_text
 from apps.providers.usage import read_answer
 
@@ -119,8 +120,10 @@ _decode_items = msgspec.json.Decoder(list[_Item]).decode
 _decode_head = msgspec.json.Decoder(RequestHead).decode
 
 
-def read_head(body: bytes, endpoint: str) -> RequestHead:
+def read_head(body: bytes, endpoint: str) -> Head:
     """What the gateway decides on. Raises BadRequest naming the field."""
+    if is_plain(endpoint):
+        return read_plain_head(body, endpoint)
     head = decoded(body, _decode_head)
     if endpoint == endpoints.CHAT_COMPLETIONS:
         require(head.messages, "messages", b"[", "an array of messages")
@@ -129,7 +132,7 @@ def read_head(body: bytes, endpoint: str) -> RequestHead:
     return head
 
 
-def asking_for_usage(body: bytes, head: RequestHead) -> bytes:
+def asking_for_usage(body: bytes, head: RequestHead | CompletionHead) -> bytes:
     """The same body with `stream_options.include_usage` true."""
     if head.stream_options is None and b'"stream_options"' not in body:
         return b'{"stream_options":{"include_usage":true},' + body[body.index(b"{") + 1 :]
@@ -145,13 +148,16 @@ def capping_output(body: bytes, head: RequestHead, endpoint: str, cap: int, defa
     """
     if endpoint == endpoints.RESPONSES:
         return rewrite(body, {"max_output_tokens": b"%d" % cap})
+    if endpoint == endpoints.COMPLETIONS:
+        return rewrite(body, {"max_tokens": b"%d" % cap})
     names = [name for name in ("max_tokens", "max_completion_tokens") if getattr(head, name) is not None] or [default]
     return rewrite(body, dict.fromkeys(names, b"%d" % cap))
 
 
 _DECIDING = re.compile(
     rb'"(?:model|max_(?:completion_|output_)?tokens|max_tool_calls|n|service_tier|stream|stream_options|background|input|messages'
-    rb'|previous_response_id|conversation|prompt|tools|web_search_options)"'
+    rb"|previous_response_id|conversation|prompt|tools|web_search_options"
+    rb'|best_of|size|quality|partial_images|stream_format)"'
 )
 
 

@@ -1,6 +1,6 @@
 """What a call used, in disjoint buckets, whatever words a provider has for them."""
 
-from apps.providers.usage.answers import Answer, read_answer, read_message
+from apps.providers.usage.answers import Answer, read_answer, read_images, read_message
 from apps.providers.usage.anthropic import anthropic_usage, tell_later
 from apps.providers.usage.buckets import INPUT_BUCKETS, OUTPUT_BUCKETS, Usage, tier_name, token_sum
 from apps.providers.usage.cohere import cohere_usage
@@ -11,6 +11,7 @@ from apps.providers.usage.openai import (
     images_usage,
     openai_searches,
     openai_usage,
+    speech_tokens,
     speech_usage,
     transcription_usage,
 )
@@ -31,7 +32,9 @@ __all__ = [
     "openai_searches",
     "openai_usage",
     "read_answer",
+    "read_images",
     "read_message",
+    "speech_tokens",
     "speech_usage",
     "tell_later",
     "tier_name",

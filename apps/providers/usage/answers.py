@@ -6,7 +6,7 @@ import msgspec
 
 from apps.providers.usage.anthropic import anthropic_usage
 from apps.providers.usage.buckets import Usage, tier_name
-from apps.providers.usage.openai import openai_searches, openai_usage
+from apps.providers.usage.openai import images_usage, openai_searches, openai_usage
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -68,3 +68,24 @@ def read_message(body: bytes) -> Answer:
         usage=anthropic_usage(message.usage) if isinstance(message.usage, dict) else None,
         model=message.model if isinstance(message.model, str) else "",
     )
+
+
+class _Images(msgspec.Struct):
+    data: list[msgspec.Raw] | None = None
+    usage: Any = None
+    model: Any = None
+    service_tier: Any = None
+
+
+_decode_images = msgspec.json.Decoder(_Images).decode
+
+
+def read_images(body: bytes) -> Answer:
+    """Usage and model of an answer of pictures. What cannot be read tells nothing."""
+    try:
+        answer = _decode_images(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Answer()
+    tier = tier_name(answer.service_tier)
+    told = {"data": answer.data, "usage": answer.usage, "service_tier": answer.service_tier}
+    return Answer(usage=images_usage(told), model=answer.model if isinstance(answer.model, str) else "", tier=tier)

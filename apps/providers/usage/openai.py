@@ -128,6 +128,14 @@ def speech_usage(request: bytes) -> Usage | None:
         return None
 
 
+def speech_tokens(raw: Mapping[str, Any]) -> Usage | None:
+    """The buckets of the `usage` that a stream of speech ends with: what comes out is sound, unless its details say otherwise."""
+    usage = openai_usage(raw)
+    if usage is None or usage.audio_output is not None:
+        return usage
+    return msgspec.structs.replace(usage, output=None, audio_output=usage.output)
+
+
 def openai_searches(answer: Mapping[str, Any]) -> int | None:
     """Web searches of a Responses answer: those that the provider bills, else those among its output items.
 
