@@ -122,7 +122,7 @@ def test_every_error_is_in_googles_envelope(kind: type[GatewayError]) -> None:
     assert all(isinstance(value, str) for value in error["details"][0]["metadata"].values())
     event = gemini.error_event(kind(), GENERATE, 3, "req_1")
     assert event.startswith(b'data: {"error":')
-    assert event.endswith(b"\r\n\r\n")
+    assert event.endswith(b"\n\n")
     assert event.count(b"\n") == 2
 
 

@@ -228,7 +228,7 @@ def test_no_comment_and_no_name_of_an_event_is_ever_sent(google: Tenant, upstrea
     """Google's client raises on either."""
     first, *_ = contents.chunks("Hel", "lo")
     upstream.streams_raw([first, CLOSE])
-    lines = [line for line in plain(google, STREAM).content.split(b"\r\n") if line]
+    lines = [line for line in plain(google, STREAM).content.splitlines() if line]
     assert all(line.startswith(b"data: ") for line in lines)
     assert next(iter(json.loads(lines[-1][6:]))) == "error"
 

@@ -283,7 +283,7 @@ def error_body(error: GatewayError, request_id: str = "") -> bytes:
 
 def error_event(error: GatewayError, _endpoint: str, _events: int, request_id: str = "") -> bytes:
     """An error in the middle of a stream, after which nothing comes. Comments and names of events would break Google's client."""
-    return b"data: " + error_body(error, request_id) + b"\r\n\r\n"
+    return b"data: " + error_body(error, request_id) + b"\n\n"
 
 
 def array_error(error: GatewayError, events: int, request_id: str = "") -> bytes:
