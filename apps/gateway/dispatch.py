@@ -73,6 +73,7 @@ _NEWER_CAP = frozenset({"openai", "azure_openai"})
 _BAD_KEY = b'"API_KEY_INVALID"'
 # How a provider says that it has no such endpoint; 404 may also be the model's.
 _NO_SUCH_ENDPOINT = frozenset({404, 405, 501})
+_NO_SUCH_MODEL = frozenset({"not_found_error", "NOT_FOUND"})
 _ZLIB = frozenset({b"gzip", b"x-gzip", b"deflate"})
 
 
@@ -427,7 +428,7 @@ async def _relay_error(
     code = _error_code(bytes(body)) or f"upstream_{status}"
     attempt.error = clean_text(code, 64)
     counted = call.target.endpoint.counted
-    if counted is not None and status in _NO_SUCH_ENDPOINT and code != "not_found_error":
+    if counted is not None and status in _NO_SUCH_ENDPOINT and code not in _NO_SUCH_MODEL:
         await _answer_estimate(exchange, counted(estimated_input(call.body)))
         return
     if status in (401, 402, 403) or (status == 400 and _BAD_KEY in body):
@@ -458,6 +459,19 @@ async def _relay_error(
     if status in RETRYABLE or failure.takes_no_stream_options:
         raise _Unanswered(failure, status=status, body=refusal, headers=headers)
     await _relay_refusal(exchange, _Unanswered(Failure(), status=status, body=refusal, headers=headers))
+
+
+async def _relay_early_refusal(exchange: Exchange, headers: Headers, refusal: tuple[int, bytes], code: str) -> None:
+    """A stream that is an error from its beginning: as nothing has been sent, it gets a status, and may be tried again."""
+    status, body = refusal
+    attempt = exchange.attempts[-1]
+    attempt.status, attempt.error = status, clean_text(code, 64)
+    headers = [pair for pair in headers if pair[0] != b"content-type"]
+    headers += ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)))
+    answer = _Unanswered(Failure(), status=status, body=body, headers=headers)
+    if status in RETRYABLE:
+        raise answer
+    await _relay_refusal(exchange, answer)
 
 
 async def _answer_estimate(exchange: Exchange, body: bytes) -> None:
@@ -523,6 +537,9 @@ async def _relay_stream(exchange: Exchange, call: Call, headers: Headers, chunks
             if not begun:
                 watch.first_heard()
             if meter.complete:
+                if meter.refusal is not None and not begun:
+                    await _relay_early_refusal(exchange, headers, meter.refusal, meter.error)
+                    return
                 await _finish_stream(exchange, call, meter, headers, out, begun=begun)
                 watch.close()
                 await _read_to_end(chunks)

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from apps.providers.dialects import anthropic
 from apps.providers.usage import (
     Usage,
     anthropic_usage,
@@ -61,6 +62,7 @@ class StreamMeter:
         "error",
         "events",
         "model",
+        "refusal",
         "size",
         "tier",
         "usage",
@@ -72,6 +74,8 @@ class StreamMeter:
         self.model = ""  # as the provider named it
         self.complete = False  # the terminal event has been seen: the answer is whole, or has failed
         self.error = ""  # what the provider called its failure, if it said so in the stream
+        # The failure as an answer of its own, status and body, where no text came before it.
+        self.refusal: tuple[int, bytes] | None = None
         self.events = 0
         self.size = 0
         self.tier = ""  # as in Usage
@@ -330,6 +334,8 @@ class MessagesMeter(StreamMeter):
             case "error":
                 error = data.get("error")
                 self.error = (_text(error.get("type")) if isinstance(error, dict) else "") or "error"
+                if not self._envelope:
+                    self.refusal = anthropic.status_of(self.error), orjson.dumps(data)
                 self.complete = True
                 self._put_aside(event)
             case "content_block_start" if data.get("index") == 0:

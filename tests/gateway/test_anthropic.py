@@ -12,6 +12,7 @@ import pytest
 
 from apps.providers.prices.actions import price_set
 from tests.support import messages
+from tests.support.gateway import GatewayProcess
 from tests.support.governed import LONG_AGO, budget, ruled, settled
 from tests.support.provider import CLOSE, HANG, FakeProvider
 from tests.support.tenant import ACTOR, SECRET, Tenant
@@ -245,6 +246,31 @@ def test_a_providers_error_event_passes_and_is_recorded(
     record = claude.record()
     assert (record.status, record.error_code, record.usage_estimated) == (200, "overloaded_error", False)
     assert record.attempts[0]["error_code"] == "overloaded_error"
+
+
+@pytest.mark.parametrize("begun", [b"", messages.start()])
+def test_a_stream_that_is_an_error_from_its_beginning_has_a_status(
+    claude: Tenant, client: anthropic.Anthropic, upstream: FakeProvider, begun: bytes
+) -> None:
+    failure = messages.error("invalid_request_error", "prompt is too long: 250000 tokens > 200000 maximum")
+    upstream.streams_raw([begun + messages.named(failure)])
+    with pytest.raises(anthropic.BadRequestError) as raised:
+        client.messages.create(**ASK, stream=True)
+    assert raised.value.body == failure
+    record = claude.record()
+    assert (record.status, record.error_code, record.input_tokens) == (400, "invalid_request_error", None)
+
+
+def test_a_stream_that_is_overloaded_from_its_beginning_is_tried_again(
+    claude: Tenant, client: anthropic.Anthropic, upstream: FakeProvider
+) -> None:
+    upstream.streams_raw([messages.named(messages.error("overloaded_error", "Overloaded"))])
+    upstream.streams_raw(messages.stream())
+    with GatewayProcess() as patient, client.with_options(base_url=patient.url).messages.stream(**ASK) as stream:
+        assert stream.get_final_text() == "Hello"
+    record = claude.record()
+    assert (record.status, record.output_tokens) == (200, 2)
+    assert [(each["status"], each["error_code"]) for each in record.attempts] == [(529, "overloaded_error"), (200, "")]
 
 
 def test_a_client_that_leaves_ends_the_call_upstream(

@@ -160,11 +160,17 @@ _TYPES = {
     529: "overloaded_error",
 }
 _STATUSES = {502: 500, 503: 529}
+_BY_TYPE = {"invalid_request_error": 400} | {kind: code for code, kind in _TYPES.items()}
 
 
 def status(error: GatewayError) -> int:
     """The status that Anthropic's clients know for it: they have no 502, and what is to be tried again is 529."""
     return _STATUSES.get(error.status, error.status)
+
+
+def status_of(kind: str) -> int:
+    """The status that Anthropic gives an error of this type."""
+    return _BY_TYPE.get(kind, 500)
 
 
 def error_body(error: GatewayError, request_id: str = "") -> bytes:
