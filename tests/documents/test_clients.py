@@ -26,7 +26,11 @@ def test_paths_that_are_listed_lead_to_their_endpoint():
     for name, endpoint in (
         ("chat completions", surfaces.CHAT_COMPLETIONS),
         ("responses", surfaces.RESPONSES),
+        ("completions", surfaces.COMPLETIONS),
         ("embeddings", surfaces.EMBEDDINGS),
+        ("moderations", surfaces.MODERATIONS),
+        ("image generations", surfaces.IMAGES),
+        ("speech", surfaces.SPEECH),
         ("messages", surfaces.MESSAGES),
         ("count tokens", surfaces.COUNT_TOKENS),
         ("generate content", surfaces.GENERATE_CONTENT),
