@@ -22,7 +22,7 @@ from tests.support.tenant import Tenant
 MANY = settings(max_examples=150, deadline=None)
 
 LINE_ENDS = (b"\n", b"\r\n", b"\r")
-COUNTS = st.integers(0, 1 << 40)
+COUNTS = st.integers(0, 1 << 36)
 NASTY = st.text(st.sampled_from(list('"\\usage:{}[] data\n\ré€')), max_size=20) | st.text(max_size=8)
 # What a model may say of the protocol without speaking it.
 SPOKEN = st.sampled_from(
