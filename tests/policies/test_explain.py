@@ -115,6 +115,22 @@ def test_each_rule_refuses_with_its_status_and_names_its_layer(
     assert {answer[name] for name in before} == {"passes"}
 
 
+@pytest.mark.parametrize("endpoint", ["image_generations", "speech"])
+def test_a_cap_of_tokens_bounds_no_pictures_and_no_speech_but_refuses_them_at_0(
+    token: Token, actor: Actor, endpoint: str
+) -> None:
+    inline_set(layer="token", token=token, fields={"max_output_tokens": 5}, actor=actor)
+    assert answers(explain(token, endpoint=endpoint))["output"] == "passes"
+    inline_set(layer="token", token=token, fields={"max_output_tokens": 0}, actor=actor)
+    assert refused(explain(token, endpoint=endpoint)) == ("output", 403, "not_allowed")
+
+
+def test_moderations_without_a_price_are_free(token: Token, actor: Actor) -> None:
+    inline_set(layer="token", token=token, fields={"unpriced": "deny", "max_output_tokens": 0}, actor=actor)
+    assert explain(token, endpoint="moderations").verdict == "Allowed."
+    assert refused(explain(token, endpoint="embeddings")) == ("price", 403, "model_unpriced")
+
+
 def test_what_was_not_asked_is_open_and_not_decided(token: Token, actor: Actor) -> None:
     fields = {"allowed_networks": ["10.0.0.0/8"], "max_input_tokens": 5, "end_user_requests_per_minute": 0}
     inline_set(layer="token", token=token, fields=fields, actor=actor)

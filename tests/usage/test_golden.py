@@ -19,6 +19,8 @@ from apps.providers.usage import (
     gemini_usage,
     images_usage,
     read_answer,
+    read_images,
+    speech_tokens,
     speech_usage,
     token_sum,
     transcription_usage,
@@ -35,9 +37,10 @@ ADAPTERS: dict[str, Callable[[Any], Usage | None]] = {
     "chat": whole,
     "responses": whole,
     "embeddings": whole,
-    "images": images_usage,
+    "images": lambda said: read_images(json.dumps(said).encode()).usage,
     "transcription": transcription_usage,
     "speech": lambda said: speech_usage(json.dumps(said).encode()),
+    "spoken": lambda said: speech_tokens(said["usage"]),
     "anthropic": lambda said: anthropic_usage(*said),
     "gemini": lambda said: gemini_usage(said["usageMetadata"], searches=gemini_searches(said)),
     "cohere": cohere_usage,
@@ -58,6 +61,11 @@ def test_every_adapter_has_its_golden_vectors() -> None:
 def test_usage_lands_in_its_buckets_whatever_the_provider_calls_them(adapter: str, case: dict[str, Any]) -> None:
     expected = None if case["used"] is None else Usage(**case["used"])
     assert ADAPTERS[adapter](case["said"]) == expected
+
+
+@pytest.mark.parametrize("case", json.loads((FOLDER / "images.json").read_bytes()), ids=lambda case: case["name"])
+def test_pictures_of_an_answer_and_of_its_bytes_are_the_same(case: dict[str, Any]) -> None:
+    assert images_usage(case["said"]) == ADAPTERS["images"](case["said"])
 
 
 @pytest.mark.parametrize(("adapter", "case"), CASES)

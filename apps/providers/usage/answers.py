@@ -71,21 +71,23 @@ def read_message(body: bytes) -> Answer:
 
 
 class _Images(msgspec.Struct):
-    data: list[msgspec.Raw] | None = None
+    data: msgspec.Raw = _ABSENT
     usage: Any = None
     model: Any = None
     service_tier: Any = None
 
 
 _decode_images = msgspec.json.Decoder(_Images).decode
+_decode_each = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def read_images(body: bytes) -> Answer:
     """Usage and model of an answer of pictures. What cannot be read tells nothing."""
     try:
         answer = _decode_images(body)
+        pictures = _decode_each(answer.data) if bytes(memoryview(answer.data)[:64]).lstrip()[:1] == b"[" else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Answer()
     tier = tier_name(answer.service_tier)
-    told = {"data": answer.data, "usage": answer.usage, "service_tier": answer.service_tier}
+    told = {"data": pictures, "usage": answer.usage, "service_tier": answer.service_tier}
     return Answer(usage=images_usage(told), model=answer.model if isinstance(answer.model, str) else "", tier=tier)
