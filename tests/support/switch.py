@@ -59,10 +59,21 @@ class DatabaseSwitch:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._folder:
-            far = await asyncio.open_unix_connection(f"{self._folder}/.s.PGSQL.{self._port}")
-        else:
-            far = await asyncio.open_connection(self._host, self._port)
+        # Known from the start: PostgreSQL may go while this is still connecting to it.
+        self._pipes.add(writer)
+        connecting = asyncio.current_task()
+        assert connecting is not None
+        self._tasks.add(connecting)
+        connecting.add_done_callback(self._tasks.discard)
+        try:
+            if self._folder:
+                far = await asyncio.open_unix_connection(f"{self._folder}/.s.PGSQL.{self._port}")
+            else:
+                far = await asyncio.open_connection(self._host, self._port)
+        except (OSError, asyncio.CancelledError):
+            writer.transport.abort()
+            self._pipes.discard(writer)
+            return
         for source, sink in ((reader, far[1]), (far[0], writer)):
             self._pipes.add(sink)
             task = asyncio.create_task(self._pump(source, sink))
