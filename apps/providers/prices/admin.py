@@ -76,7 +76,7 @@ def price_rows(rows: "QuerySet[Any]") -> list[dict[str, Any]]:
 def _cell(price: Decimal | None) -> str:
     if price is None:
         return "—"
-    return format_html('{}<small class="tg-under">{}</small>', per_million(price), per_thousand(price))
+    return format_html('{}<small class="tg-under">{} / 1K</small>', per_million(price), per_thousand(price))
 
 
 @admin.register(Price)
@@ -134,17 +134,17 @@ class PriceAdmin(ConsoleAdmin):
         """The tier and threshold."""
         return tier_words(price)
 
-    @display(description=gettext_lazy("input"))
+    @display(description=gettext_lazy("input / 1M"))
     def input_price(self, price: Price) -> str:
         """For a million, and for a thousand."""
         return _cell(price.input)
 
-    @display(description=gettext_lazy("cached"))
+    @display(description=gettext_lazy("cached / 1M"))
     def cached_price(self, price: Price) -> str:
         """For a million, and for a thousand."""
         return _cell(price.cached_input)
 
-    @display(description=gettext_lazy("output"))
+    @display(description=gettext_lazy("output / 1M"))
     def output_price(self, price: Price) -> str:
         """For a million, and for a thousand."""
         return _cell(price.output)
