@@ -71,6 +71,9 @@ class Admission:
             exchange.flags.append(UNASKED)
             exchange.decision = {"hold": 0, "tokens": 0, "unasked": True}
             return Unasked({each.key for each in request.budgets}, self._unasked)
+        if not verdict.refused:
+            # At once: whatever goes wrong from here on, somebody settles it.
+            exchange.hold = Hold(self._counters, exchange.id, amount, typical)
         exchange.id_headers += limit_headers(call.target.endpoint.dialect, request, verdict.state, exchange.arrived_at)
         exchange.decision = decision = written(
             request.places, request.budgets, verdict.state, hold=amount, tokens=tokens
@@ -78,7 +81,7 @@ class Admission:
         if call.skipped:
             decision["skipped"] = call.skipped
         if not verdict.refused:
-            return Hold(self._counters, exchange.id, amount, typical)
+            return exchange.hold
         decision["refused"] = (verdict.refused, verdict.which)
         if verdict.refused == "budget":
             budget = request.budgets[verdict.which]
