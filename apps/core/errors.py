@@ -1,7 +1,8 @@
 """Outcomes that the gateway chooses, as one tree. Each dialect renders them; nothing else knows a client's envelope.
 
     GatewayError
-    ├── BadRequest 400 ── InvalidJson, MissingParameter, InvalidType, InvalidValue, TooManyInputTokens, DialectMismatch
+    ├── BadRequest 400 ── InvalidJson, MissingParameter, InvalidType, InvalidValue, TooManyInputTokens,
+    │                   DialectMismatch, UnsupportedParameter
     ├── AuthenticationFailed 401 ── TokenMissing, TokenAmbiguous, TokenMalformed, TokenUnknown, TokenRevoked, TokenExpired,
     │                               TokenSuspended
     ├── PolicyRefusal 403 ── EndpointNotAllowed, ModelNotAllowed, ProviderNotAllowed, NetworkNotAllowed, HoursNotAllowed,
@@ -106,6 +107,12 @@ class DialectMismatch(BadRequest):
     """The model's provider speaks another dialect than the endpoint, or has no such endpoint. The message names those it has."""
 
     code = "dialect_mismatch"
+
+
+class UnsupportedParameter(BadRequest):
+    """A field that cannot be said in the dialect of the model's provider."""
+
+    code = "unsupported_parameter"
 
 
 # --- 401, 403: who asks ---

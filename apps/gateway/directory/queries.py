@@ -22,6 +22,7 @@ from apps.providers.addressing import secret_is_sendable
 from apps.providers.kinds import kind_of
 from apps.providers.prices.book import PRICES_SQL, candidates, compile_book, names_of
 from apps.providers.prices.seed import ModelFacts, model_facts
+from apps.providers.translation.upstream import Upstream
 
 log = get_logger(__name__)
 
@@ -124,6 +125,14 @@ async def load_models(
                 row["priced_as"],
                 known_as.context_window if known_as else None,
                 known_as.max_output if known_as else None,
+                Upstream(
+                    provider=view.provider,
+                    model=upstream,
+                    longest=known_as.max_output if known_as else None,
+                    caps=known_as.caps if known_as else frozenset(),
+                    efforts=known_as.efforts if known_as else (),
+                ),
+                known_as.mode if known_as else "",
             )
             for facts, view, secret in opened
             if view.provider == row["provider"] and row["credential_id"] in (None, facts["id"])

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
 from apps.gateway.config import Timeouts
@@ -10,6 +10,9 @@ from apps.gateway.upstream.pool import Origin
 from apps.providers.kinds import Dialect, Kind
 from apps.providers.prices.book import PriceBook
 from apps.providers.prices.sheet import PriceSheet
+from apps.providers.translation.upstream import Upstream
+
+type Strategy = Literal["ordered", "weighted", "least_latency", "least_busy"]
 
 if TYPE_CHECKING:
     from apps.gateway.governance.governor import Governor
@@ -58,6 +61,10 @@ class Route:
     priced_as: str  # another name that it is to be priced as; empty: its own
     context: int | None  # the most input tokens, where known
     longest: int | None  # the most output tokens, where known
+    upstream: Upstream  # the same model, as translation knows it
+    mode: str = ""  # what the book says the model is for: chat, responses, embedding …; empty: nothing
+    tier: int = 0  # those of a lower tier are tried first
+    weight: int = 1  # its share among those of its tier, where shares count
 
     @property
     def dialect(self) -> Dialect:
@@ -82,6 +89,7 @@ class ModelView:
     created: int  # Unix seconds
     owned_by: str
     routes: tuple[Route, ...]
+    strategy: Strategy = "ordered"  # which of the routes of a tier is tried first
 
 
 Models = Mapping[str, ModelView]

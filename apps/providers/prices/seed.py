@@ -39,6 +39,8 @@ class ModelFacts:
     mode: str  # chat, embedding, audio_transcription …
     context_window: int | None
     max_output: int | None
+    caps: frozenset[str]  # what it can do, and (no_…) what it refuses; empty: nobody has said
+    efforts: tuple[str, ...]  # of reasoning that it takes, where known
 
 
 @cache
@@ -51,7 +53,13 @@ def seed_rows() -> tuple[SeedRow, ...]:
 def model_facts() -> Mapping[tuple[str, str], ModelFacts]:
     """By provider and model, those without a price included."""
     return {
-        _split(key): ModelFacts(entry["mode"], entry["context_window"], entry["max_output"])
+        _split(key): ModelFacts(
+            entry["mode"],
+            entry["context_window"],
+            entry["max_output"],
+            frozenset(entry.get("caps", ())),
+            tuple(entry.get("efforts", ())),
+        )
         for key, entry in _book()["models"].items()
     }
 
