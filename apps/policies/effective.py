@@ -7,7 +7,7 @@ organization's own, its policy, the installation's own, its policy. How they com
 - caps for one request: the narrowest value of all layers;
 - limits: each counts at the place it is attached to, and all of them hold. At one place its own rules come before its policy;
   the installation's default counts for each organization, and the lower of that and the organization's own holds;
-- safeguards (unpriced, hold_estimate, store_failure): the strictest that any layer asks for;
+- safeguards (unpriced, hold_estimate, store_failure, untranslatable): the strictest that any layer asks for;
 - choices: the first layer that makes one.
 
 So no narrower layer widens what a wider one restricts. None, "" and an empty list are "not set"; 0 allows none.
@@ -29,14 +29,20 @@ LAYERS: Final = ("token", "service", "organization", "installation")  # stronges
 
 # What holds where no layer makes a choice.
 DEFAULTS: Final[Mapping[str, str]] = MappingProxyType(
-    {"unpriced": "deny_with_budget", "hold_estimate": "worst_case", "store_failure": "closed"}
+    {
+        "unpriced": "deny_with_budget",
+        "hold_estimate": "worst_case",
+        "store_failure": "closed",
+        "untranslatable": "warn",
+    }
 )
-# What money and safety depend on, the strictest first.
+# What money, safety and meaning depend on, the strictest first.
 SAFEGUARDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "unpriced": ("deny", "deny_with_budget", "flag", "allow"),
         "hold_estimate": ("worst_case", "typical"),
         "store_failure": ("closed", "open"),
+        "untranslatable": ("strict", "warn", "drop"),
     }
 )
 DEFAULT_LAYER: Final = "default"  # the layer of those
@@ -84,16 +90,20 @@ class Rules:
     store_failure: str = ""
     preferred_provider: str = ""
     pinned_credential: str = ""
+    fallback_on: tuple[str, ...] = ()
+    hedge_after: int | None = None
+    untranslatable: str = ""
+    hide_served: bool | None = None
     cache: bool | None = None
     cache_seconds: int | None = None
 
     @property
     def restricts(self) -> bool:
-        """Whether any of its lists says anything."""
-        return any(getattr(self, name) for name in LIST_NAMES)
+        """Whether any of its allow and deny lists says anything."""
+        return any(getattr(self, name) for name in RESTRICTIONS)
 
 
-LIST_NAMES: Final = (
+RESTRICTIONS: Final = (
     "allowed_models",
     "denied_models",
     "allowed_providers",
@@ -103,6 +113,7 @@ LIST_NAMES: Final = (
     "allowed_networks",
     "allowed_hours",
 )
+LIST_NAMES: Final = (*RESTRICTIONS, "fallback_on")
 # What a policy says, in the order shown: everything but what and where it is.
 RULE_FIELDS: Final = tuple(
     name
@@ -232,6 +243,10 @@ class EffectivePolicy:
     store_failure: str
     preferred_provider: str
     pinned_credential: str
+    fallback_on: tuple[str, ...]
+    hedge_after: int | None  # milliseconds; None and 0: never
+    untranslatable: str
+    hide_served: bool | None
     cache: bool | None
     cache_seconds: int | None
     limits: tuple[Limit, ...]
@@ -291,6 +306,10 @@ def effective_policy(layers: Sequence[Rules]) -> EffectivePolicy:
         store_failure=_strictest(ordered, "store_failure", sources),
         preferred_provider=_first(ordered, "preferred_provider", "", sources),
         pinned_credential=_first(ordered, "pinned_credential", "", sources),
+        fallback_on=_first(ordered, "fallback_on", (), sources),
+        hedge_after=_first(ordered, "hedge_after", None, sources),
+        untranslatable=_strictest(ordered, "untranslatable", sources),
+        hide_served=_first(ordered, "hide_served", None, sources),
         cache=_first(ordered, "cache", None, sources),
         cache_seconds=_first(ordered, "cache_seconds", None, sources),
         limits=_limits(ordered),

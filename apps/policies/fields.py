@@ -11,12 +11,15 @@ from apps.core.endpoints import SCOPES
 from apps.policies.effective import RULE_FIELDS
 from apps.policies.hours import parse_hours
 from apps.policies.models import (
-    COUNT_FIELDS,
     MOST_COUNT,
+    NUMBER_FIELDS,
+    SWITCH_FIELDS,
+    FallbackReason,
     HoldEstimate,
     Policy,
     StoreFailure,
     Unpriced,
+    Untranslatable,
 )
 from apps.providers.models import Credential, Provider
 from apps.providers.names import model_name_is_valid
@@ -24,11 +27,11 @@ from apps.providers.names import model_name_is_valid
 MOST_ENTRIES = 1000  # of one list
 _MOST_CHARACTERS = 255
 _NAME_CHARACTERS = 100
-_COUNTS = frozenset({*COUNT_FIELDS, "cache_seconds"})
 _CHOICES: Mapping[str, Sequence[str]] = {
     "unpriced": Unpriced.values,
     "hold_estimate": HoldEstimate.values,
     "store_failure": StoreFailure.values,
+    "untranslatable": Untranslatable.values,
     "preferred_provider": Provider.values,
 }
 
@@ -169,6 +172,10 @@ def _endpoint(text: str) -> str:
     return _one_of(text, SCOPES, _("%(value)s is no endpoint: use %(choices)s."))
 
 
+def _reason(text: str) -> str:
+    return _one_of(text, FallbackReason.values, _("%(value)s is no reason to try the next route: use %(choices)s."))
+
+
 def _one_of(text: str, choices: Sequence[str], sentence: str) -> str:
     if text.lower() not in choices:
         raise ValidationError(sentence % {"value": _shown(text), "choices": ", ".join(choices)})
@@ -220,10 +227,11 @@ _READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "denied_endpoints": _list(_endpoint),
     "allowed_networks": _list(_network),
     "allowed_hours": _list(_hours),
-    **dict.fromkeys(_COUNTS, _count),
+    "fallback_on": _list(_reason),
+    **dict.fromkeys(NUMBER_FIELDS, _count),
     **dict.fromkeys(_CHOICES, _choice),
     "pinned_credential": _credential,
-    "cache": _switch,
+    **dict.fromkeys(SWITCH_FIELDS, _switch),
 }
 
 

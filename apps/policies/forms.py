@@ -26,11 +26,13 @@ from apps.orgs.models import Organization
 from apps.policies.models import (
     Attachment,
     Budget,
+    FallbackReason,
     HoldEstimate,
     Layer,
     Policy,
     StoreFailure,
     Unpriced,
+    Untranslatable,
     Webhook,
 )
 from apps.policies.usd import parse_usd, usd_text
@@ -147,6 +149,18 @@ def _found_by_typing(
     return forms.ModelChoiceField(rows, required=False, label=label, help_text=help_text, widget=widget)
 
 
+def _switch(label: Any, help_text: Any = "") -> forms.TypedChoiceField:
+    return forms.TypedChoiceField(
+        choices=[("", NOT_SET), ("True", _("yes")), ("False", _("no"))],
+        coerce=lambda value: str(value) == "True",
+        empty_value=None,
+        required=False,
+        label=label,
+        help_text=help_text,
+        widget=Select(),
+    )
+
+
 # --- Policies ---
 
 _COUNT = _("Empty: not set. 0: none.")
@@ -195,14 +209,22 @@ class RuleFields(forms.Form):
         label=_("Pinned credential"),
         help_text=_("The only one that is asked. Empty: not set."),
     )
-    cache = forms.TypedChoiceField(
-        choices=[("", NOT_SET), ("True", _("yes")), ("False", _("no"))],
-        coerce=lambda value: str(value) == "True",
-        empty_value=None,
-        required=False,
-        label=_("Answers from cache"),
-        widget=Select(),
+    fallback_on = _several(
+        _("Next route after"), FallbackReason.choices, _("Beside failures, after which it is tried anyway.")
     )
+    hedge_after = CountField(
+        label=_("Second attempt after (ms)"),
+        help_text=_(
+            "Without a first byte for so long, another route is asked as well; both are charged. Empty: not set. 0: never."
+        ),
+    )
+    untranslatable = _choice(
+        _("Untranslatable fields"), Untranslatable.choices, _("Of requests that the provider's dialect cannot express.")
+    )
+    hide_served = _switch(
+        _("Hide what served"), _("Leaves out the answer's headers that name provider, model, attempts and cost.")
+    )
+    cache = _switch(_("Answers from cache"))
     cache_seconds = CountField(label=_("Seconds in the cache"), help_text=_("Empty: not set. 0: none."))
 
 
@@ -232,7 +254,8 @@ RULE_GROUPS: tuple[tuple[Any, tuple[str, ...]], ...] = (
     (_("Per request"), ("max_input_tokens", "max_output_tokens")),
     (_("Money"), ("unpriced", "hold_estimate", "store_failure")),
     (_("Where and when"), ("allowed_networks", "allowed_hours")),
-    (_("Routing"), ("preferred_provider", "pinned_credential")),
+    (_("Routing"), ("preferred_provider", "pinned_credential", "fallback_on", "hedge_after")),
+    (_("Answers"), ("untranslatable", "hide_served")),
     (_("Cache"), ("cache", "cache_seconds")),
 )
 RULE_NAMES = tuple(name for _title, names in RULE_GROUPS for name in names)

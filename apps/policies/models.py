@@ -43,6 +43,21 @@ class StoreFailure(models.TextChoices):
     OPEN = "open", _("let it pass")
 
 
+class Untranslatable(models.TextChoices):
+    """What becomes of a request's fields that the provider's dialect cannot express."""
+
+    STRICT = "strict", _("refuse the call, naming the field")
+    WARN = "warn", _("leave them out, and say so in the answer's headers")
+    DROP = "drop", _("leave them out")
+
+
+class FallbackReason(models.TextChoices):
+    """Refusals of a provider after which the next route is tried, beside its failures."""
+
+    CONTENT_FILTER = "content_filter", _("content filter")
+    CONTEXT_LENGTH = "context_length", _("context length")
+
+
 def _texts(label: Any, help_text: Any) -> "ArrayField[list[str], list[str]]":
     return ArrayField(
         models.CharField(max_length=255), verbose_name=label, default=list, blank=True, help_text=help_text
@@ -79,8 +94,12 @@ LIST_FIELDS = (
     "denied_endpoints",
     "allowed_networks",
     "allowed_hours",
+    "fallback_on",
 )
-CHOICE_FIELDS = ("unpriced", "hold_estimate", "store_failure", "preferred_provider")
+CHOICE_FIELDS = ("unpriced", "hold_estimate", "store_failure", "untranslatable", "preferred_provider")
+SWITCH_FIELDS = ("hide_served", "cache")
+# Whole numbers, all of them.
+NUMBER_FIELDS = (*COUNT_FIELDS, "hedge_after", "cache_seconds")
 
 
 class Policy(SharedRow):
@@ -124,6 +143,15 @@ class Policy(SharedRow):
         related_name="+",
         verbose_name=_("pinned credential"),
     )
+    fallback_on = _texts(
+        _("next route after"), _("Refusals after which the next route is tried: content_filter, context_length.")
+    )
+    hedge_after = _count(
+        _("second attempt after (ms)"),
+        _("Without a first byte for so long, a second route is asked as well. 0: never. Both are charged."),
+    )
+    untranslatable = models.CharField(_("untranslatable fields"), max_length=16, choices=Untranslatable, blank=True)
+    hide_served = models.BooleanField(_("hide what served"), null=True, blank=True)
     cache = models.BooleanField(_("answers from cache"), null=True, blank=True)
     cache_seconds = _count(_("seconds an answer stays in the cache"))
     created_at = models.DateTimeField(_("created at"), default=now, editable=False)
@@ -146,7 +174,7 @@ class Policy(SharedRow):
                     condition=Q(**{f"{field}__isnull": True}) | Q(**{f"{field}__range": (0, MOST_COUNT)}),
                     name=f"policies_policy_{field}",
                 )
-                for field in (*COUNT_FIELDS, "cache_seconds")
+                for field in NUMBER_FIELDS
             ),
             *(
                 models.CheckConstraint(
@@ -156,6 +184,7 @@ class Policy(SharedRow):
                     ("unpriced", Unpriced),
                     ("hold_estimate", HoldEstimate),
                     ("store_failure", StoreFailure),
+                    ("untranslatable", Untranslatable),
                 )
             ),
         ]

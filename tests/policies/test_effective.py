@@ -65,6 +65,10 @@ FIELDS = {
     "max_output_tokens": COUNTS,
     "unpriced": st.sampled_from(["", "deny", "allow"]),
     "store_failure": st.sampled_from(["", "open", "closed"]),
+    "fallback_on": st.sampled_from([(), ("content_filter",), ("context_length", "content_filter")]),
+    "hedge_after": COUNTS,
+    "untranslatable": st.sampled_from(["", "strict", "warn", "drop"]),
+    "hide_served": st.none() | st.booleans(),
     "cache": st.none() | st.booleans(),
     "cache_seconds": COUNTS,
 }
@@ -337,6 +341,20 @@ def test_the_first_layer_that_chooses_wins() -> None:
     assert policy.pinned_credential == ""
 
 
+def test_a_narrower_place_says_after_what_the_next_route_is_tried_and_when_a_second_is_asked() -> None:
+    wide = rules("organization", fallback_on=("content_filter",), hedge_after=500, hide_served=True)
+    assert effective_policy([wide]).fallback_on == ("content_filter",)
+    narrow = effective_policy([wide, rules("token", fallback_on=("context_length",), hedge_after=0, hide_served=False)])
+    assert (narrow.fallback_on, narrow.hedge_after, narrow.hide_served) == (("context_length",), 0, False)
+    assert effective_policy([]).fallback_on == ()
+
+
+def test_what_becomes_of_failures_and_answers_restricts_nothing() -> None:
+    """No question is asked of lists that say something else than who may call what."""
+    said = {"fallback_on": ("content_filter",), "hedge_after": 5, "untranslatable": "strict", "hide_served": True}
+    assert effective_policy([rules("token", **said)]).is_open
+
+
 @pytest.mark.parametrize(("field", "order"), SAFEGUARDS.items())
 def test_a_safeguard_is_as_strict_as_any_layer_asks_for(field: str, order: tuple[str, ...]) -> None:
     for strict, lax in pairwise(order):
@@ -351,4 +369,5 @@ def test_a_safeguard_is_as_strict_as_any_layer_asks_for(field: str, order: tuple
 def test_a_safeguard_that_nobody_asks_for_has_a_default() -> None:
     policy = effective_policy([])
     assert (policy.unpriced, policy.hold_estimate, policy.store_failure) == ("deny_with_budget", "worst_case", "closed")
+    assert policy.untranslatable == "warn"
     assert policy.sources["store_failure"].describe() == "the default"

@@ -29,6 +29,8 @@ from apps.policies.models import (
     COUNT_FIELDS,
     LIST_FIELDS,
     MOST_COUNT,
+    NUMBER_FIELDS,
+    SWITCH_FIELDS,
     Attachment,
     Budget,
     BudgetScope,
@@ -63,9 +65,7 @@ def make(organization: Organization | None, actor: Actor, name: str = "interns",
 def test_every_field_of_a_policy_can_be_set_and_has_its_rule() -> None:
     assert set(policy_fields._READERS) == {*RULE_FIELDS, "name"}
     assert set(LIST_NAMES) == set(LIST_FIELDS)
-    assert {*COUNT_FIELDS, *LIST_FIELDS, *CHOICE_FIELDS, "cache", "cache_seconds", "pinned_credential"} == set(
-        RULE_FIELDS
-    )
+    assert {*NUMBER_FIELDS, *LIST_FIELDS, *CHOICE_FIELDS, *SWITCH_FIELDS, "pinned_credential"} == set(RULE_FIELDS)
 
 
 def test_what_is_written_is_kept_in_one_form(acme: Organization, actor: Actor) -> None:
@@ -81,6 +81,10 @@ def test_what_is_written_is_kept_in_one_form(acme: Organization, actor: Actor) -
         requests_per_minute=" 60 ",
         max_output_tokens=0,
         unpriced="DENY",
+        fallback_on=["Context_Length", "content_filter", "context_length"],
+        hedge_after="250",
+        untranslatable=" Strict",
+        hide_served=True,
         cache=False,
     )
     policy.refresh_from_db()
@@ -95,6 +99,10 @@ def test_what_is_written_is_kept_in_one_form(acme: Organization, actor: Actor) -
         "requests_per_minute": 60,
         "max_output_tokens": 0,
         "unpriced": "deny",
+        "fallback_on": ["context_length", "content_filter"],
+        "hedge_after": 250,
+        "untranslatable": "strict",
+        "hide_served": True,
         "cache": False,
     }
     [event] = events("policy.created")
@@ -110,6 +118,11 @@ def test_what_is_written_is_kept_in_one_form(acme: Organization, actor: Actor) -
         ("requests_per_minute", 10**40, f"use at most {MOST_COUNT}"),
         ("requests_per_minute", "9" * 5_000, "is not a whole number"),
         ("cache_seconds", "-5", "use 0 for none allowed"),
+        ("hedge_after", "soon", "soon is not a whole number"),
+        ("fallback_on", ["timeout"], "timeout is no reason to try the next route: use content_filter, context_length"),
+        ("fallback_on", "content_filter", "is not a list"),
+        ("untranslatable", "ignore", "use one of strict, warn, drop"),
+        ("hide_served", "yes", "use yes, no, or nothing"),
         ("max_input_tokens", "many", "many is not a whole number"),
         ("max_input_tokens", 1.5, "1.5 is not a whole number"),
         ("max_input_tokens", float("nan"), "nan is not a whole number"),
@@ -162,10 +175,13 @@ def test_everything_that_is_wrong_is_said_at_once(acme: Organization, actor: Act
     assert set(error.value.message_dict) == {"requests_per_minute", "allowed_hours"}
 
 
-@pytest.mark.parametrize("field", ["allowed_models", "requests_per_minute", "unpriced", "cache", "cache_seconds"])
+@pytest.mark.parametrize(
+    "field",
+    ["allowed_models", "requests_per_minute", "unpriced", "cache", "cache_seconds", "fallback_on", "hide_served"],
+)
 @pytest.mark.parametrize("empty", [None, "", []])
 def test_nothing_is_not_set(acme: Organization, actor: Actor, field: str, empty: Any) -> None:
-    if empty == [] and field != "allowed_models":
+    if empty == [] and field not in LIST_FIELDS:
         return
     policy = make(acme, actor, **{field: empty})
     policy.refresh_from_db()

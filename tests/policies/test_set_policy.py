@@ -29,6 +29,8 @@ def test_a_policy_is_created_attached_and_shown(
         "--allowed-models", "gpt-4o*, o3", "--denied-providers", "sandbox", "--allowed-endpoints", "chat_completions",
         "--allowed-networks", "10.0.0.0/8,192.0.2.7", "--allowed-hours", "mon-fri 08:00-18:00; sat,sun 10:00-14:00",
         "--requests-per-minute", "60", "--max-output-tokens", "0", "--unpriced", "deny", "--cache", "no",
+        "--fallback-on", "content_filter,context_length", "--hedge-after", "0", "--untranslatable", "drop",
+        "--hide-served", "yes",
         "--pinned-credential", "main", "--attach-to", "org", "--attach-to", "service", service.name,
         "--attach-to", "token", str(token.pk),
     )  # fmt: skip
@@ -45,6 +47,10 @@ def test_a_policy_is_created_attached_and_shown(
         "  max-output-tokens             0",
         "  unpriced                      deny",
         "  pinned-credential             main",
+        "  fallback-on                   content_filter, context_length",
+        "  hedge-after                   0",
+        "  untranslatable                drop",
+        "  hide-served                   yes",
         "  cache                         no",
         f"Holds for: organization Acme, service {service}, token {token}.",
     ]
@@ -75,6 +81,10 @@ def test_the_same_again_changes_nothing(run: Run, token: Token) -> None:
         ("--unpriced", "flag"),
         ("--cache", "yes"),
         ("--cache-seconds", "0"),
+        ("--fallback-on", "content_filter"),
+        ("--hedge-after", "200"),
+        ("--untranslatable", "strict"),
+        ("--hide-served", "no"),
     ],
 )
 def test_none_unsets_and_what_is_left_out_stays(run: Run, acme: Organization, option: str, value: str) -> None:

@@ -54,6 +54,10 @@ _SINGLE = (
     "store_failure",
     "preferred_provider",
     "pinned_credential",
+    "fallback_on",
+    "hedge_after",
+    "untranslatable",
+    "hide_served",
     "cache",
     "cache_seconds",
 )
@@ -363,7 +367,7 @@ def _values(policy: EffectivePolicy) -> list[dict[str, Any]]:
     rows = []
     for name in _SINGLE:
         value = getattr(policy, name)
-        if value is None or value == "":
+        if name not in policy.sources:
             rows.append({"label": field_label(name), "value": "", "source": ""})
         else:
             source = policy.sources[name]

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy
 
 from apps.policies.effective import DEFAULT_LAYER, LIST_NAMES, set_fields
 from apps.policies.forms import RuleFields
-from apps.policies.models import HoldEstimate, Layer, StoreFailure, Unpriced
+from apps.policies.models import HoldEstimate, Layer, StoreFailure, Unpriced, Untranslatable
 from apps.providers.models import Credential, Provider
 
 _ENTRIES_SHOWN = 4
@@ -16,6 +16,7 @@ _CHOICES: Mapping[str, Callable[[str], Any]] = {
     "unpriced": lambda value: Unpriced(value).label,
     "hold_estimate": lambda value: HoldEstimate(value).label,
     "store_failure": lambda value: StoreFailure(value).label,
+    "untranslatable": lambda value: Untranslatable(value).label,
     "preferred_provider": lambda value: Provider(value).label,
 }
 _SHORT = {
@@ -40,6 +41,10 @@ _SHORT = {
     "store_failure": gettext_lazy("without counters: %(value)s"),
     "preferred_provider": gettext_lazy("rather %(value)s"),
     "pinned_credential": gettext_lazy("pinned to %(value)s"),
+    "fallback_on": gettext_lazy("next route after %(value)s"),
+    "hedge_after": gettext_lazy("second attempt after %(value)s ms"),
+    "untranslatable": gettext_lazy("untranslatable: %(value)s"),
+    "hide_served": gettext_lazy("hides what served: %(value)s"),
     "cache": gettext_lazy("cache: %(value)s"),
     "cache_seconds": gettext_lazy("cached %(value)s s"),
 }

@@ -27,7 +27,16 @@ from apps.policies.arguments import (
     text_or_none,
 )
 from apps.policies.effective import RULE_FIELDS
-from apps.policies.models import COUNT_FIELDS, HoldEstimate, Layer, Policy, StoreFailure, Unpriced
+from apps.policies.models import (
+    NUMBER_FIELDS,
+    FallbackReason,
+    HoldEstimate,
+    Layer,
+    Policy,
+    StoreFailure,
+    Unpriced,
+    Untranslatable,
+)
 from apps.policies.selectors.policies import attachments_of, policy_by_name
 from apps.policies.shown import rule_lines
 from apps.providers.models import Provider
@@ -42,12 +51,16 @@ _OPTIONS: Mapping[str, tuple[Callable[[str], Any], str, str]] = {
     "denied_endpoints": (list_or_none, "a,b", "the same"),
     "allowed_networks": (list_or_none, "a,b", "where calls may come from: 10.0.0.0/8,192.0.2.7"),
     "allowed_hours": (hours_or_none, "a;b", "by the organization's clocks: 'mon-fri 08:00-18:00; sat,sun 10:00-14:00'"),
-    **dict.fromkeys((*COUNT_FIELDS, "cache_seconds"), (text_or_none, "N", "0 allows none")),
+    **dict.fromkeys(NUMBER_FIELDS, (text_or_none, "N", "0 allows none")),
     "unpriced": (text_or_none, "CHOICE", f"models without a price: {', '.join(Unpriced.values)}"),
     "hold_estimate": (text_or_none, "CHOICE", f"what a budget holds for a call: {', '.join(HoldEstimate.values)}"),
     "store_failure": (text_or_none, "CHOICE", f"without counters: {', '.join(StoreFailure.values)}"),
     "preferred_provider": (text_or_none, "PROVIDER", "asked first where several serve a model"),
     "pinned_credential": (text_or_none, "LABEL", "the only credential that is used"),
+    "fallback_on": (list_or_none, "a,b", f"the next route is tried after {', '.join(FallbackReason.values)} as well"),
+    "hedge_after": (text_or_none, "MS", "milliseconds without a first byte until a second route is asked; 0: never"),
+    "untranslatable": (text_or_none, "CHOICE", f"what a dialect cannot express: {', '.join(Untranslatable.values)}"),
+    "hide_served": (switch_or_none, "yes|no", "whether answers leave out what served them, and its cost"),
     "cache": (switch_or_none, "yes|no", "whether answers may come from the cache"),
 }
 
