@@ -3,17 +3,19 @@
 from typing import Any
 
 from django.conf import settings
-from django.core.validators import MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.sealing import Place
 from apps.orgs.models import SharedRow
+from apps.providers.aliases.models import WEIGHT_MOST, Alias, AliasTarget
+from apps.providers.listing.models import ProviderListing
 from apps.providers.names import MODEL_NAME_PATTERN
 from apps.providers.prices.models import Price
 
-__all__ = ["Credential", "ModelKind", "Price", "Provider", "ProviderModel"]
+__all__ = ["Alias", "AliasTarget", "Credential", "ModelKind", "Price", "Provider", "ProviderListing", "ProviderModel"]
 
 MODEL_NAME = RegexValidator(
     MODEL_NAME_PATTERN, _("Use letters, digits and . _ : / @ + - only, beginning with a letter or digit.")
@@ -69,6 +71,16 @@ class Credential(SharedRow):
     priority = models.PositiveSmallIntegerField(
         _("priority"), default=100, help_text=_("The lowest number is asked first.")
     )
+    weight = models.PositiveSmallIntegerField(
+        _("weight"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(WEIGHT_MOST)],
+        help_text=_(
+            "Its share of the calls among those of the same priority, where one of them has a weight; empty: 1. "
+            "Without any weight the oldest is asked, and the others if it fails."
+        ),
+    )
     sealed_secret = models.BinaryField(_("secret"), null=True, editable=False)
     secret_hint = models.CharField(_("secret ends in"), max_length=4, blank=True, editable=False)
     connect_timeout = _timeout(_("connect timeout"), _("Seconds; empty: the installation's."))
@@ -80,6 +92,7 @@ class Credential(SharedRow):
     )
     total_timeout = _timeout(_("total timeout"), _("Seconds for the whole answer; empty: the installation's."))
     enabled = models.BooleanField(_("enabled"), default=True)
+    drained_at = models.DateTimeField(_("drained at"), null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("created at"), default=now, editable=False)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
@@ -103,6 +116,10 @@ class Credential(SharedRow):
                     name=f"providers_credential_{name}",
                 )
                 for name in ("connect_timeout", "first_byte_timeout", "idle_timeout", "total_timeout")
+            ),
+            models.CheckConstraint(
+                condition=models.Q(weight__isnull=True) | models.Q(weight__gte=1, weight__lte=WEIGHT_MOST),
+                name="providers_credential_weight",
             ),
         ]
 

@@ -15,8 +15,9 @@ from apps.core.errors import DirectoryUnavailable
 from apps.core.logs import get_logger
 from apps.gateway.config import GatewayConfig
 from apps.gateway.directory.changes import Change, ChangeFollower
+from apps.gateway.directory.models import Models
 from apps.gateway.directory.queries import load_models, load_token
-from apps.gateway.directory.views import Models, TokenView
+from apps.gateway.directory.views import TokenView
 
 log = get_logger(__name__)
 
@@ -29,6 +30,17 @@ _UNKNOWN_SECONDS = (
 _LOAD_SECONDS = 3.0
 _LOAD_TRIES = 3
 _START_SECONDS = 2.0
+# Whose rows say what an organization may ask for; one of the installation's says it for all.
+_OF_MODELS = frozenset(
+    {
+        "providers_alias",
+        "providers_aliastarget",
+        "providers_credential",
+        "providers_price",
+        "providers_providerlisting",
+        "providers_providermodel",
+    }
+)
 
 
 class Directory:
@@ -230,9 +242,7 @@ class Directory:
                     self._forget_tokens(
                         {digest for digest, view in self._tokens.items() if of is None or view.organization_id == of}
                     )
-                case "providers_credential" | "providers_providermodel" | "providers_price" if (
-                    change.organization_id is not None
-                ):
+                case kind if kind in _OF_MODELS and change.organization_id is not None:
                     self._models.pop(change.organization_id, None)
                 case _:
                     self._models.clear()

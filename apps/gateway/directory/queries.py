@@ -1,7 +1,8 @@
 """What the directory asks the database, and how rows become views. Run as the database's owner, outside any tenant's session."""
 
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
@@ -11,18 +12,20 @@ from psycopg.rows import dict_row
 from apps.core.logs import get_logger
 from apps.core.sealing import Keyring, Place, SealingError
 from apps.gateway.config import Timeouts
-from apps.gateway.directory.upstreams import heads_for
-from apps.gateway.directory.views import CredentialView, Models, ModelView, Route, TokenView
+from apps.gateway.directory.models import Models
+from apps.gateway.directory.routes import Offer, Stock, model_row, offer
+from apps.gateway.directory.upstreams import authentication_lines
+from apps.gateway.directory.views import Account, CredentialView, TokenView
 from apps.gateway.governance.governor import Governor
 from apps.gateway.upstream.pool import Origin
 from apps.policies.counters.plan import TOKEN_BUDGETS_SQL, BudgetRule, budget_rules
 from apps.policies.effective import Rules, rules_from_row
 from apps.policies.selectors.policies import POLICY_LAYERS_SQL
 from apps.providers.addressing import secret_is_sendable
+from apps.providers.aliases.names import STAR, AliasBook, AliasRule, Target, spelled
 from apps.providers.kinds import kind_of
-from apps.providers.prices.book import PRICES_SQL, candidates, compile_book, names_of
-from apps.providers.prices.seed import ModelFacts, model_facts
-from apps.providers.translation.upstream import Upstream
+from apps.providers.listing.names import Listing
+from apps.providers.prices.book import PRICES_SQL, candidates, compile_book
 
 log = get_logger(__name__)
 
@@ -33,18 +36,35 @@ FROM services_token t JOIN services_service s ON s.id = t.service_id JOIN orgs_o
 WHERE t.digest = %s
 """
 
-# An organization's own come before the installation's, then by priority; the id settles ties the same way everywhere.
+# An organization's own come before the installation's, then by priority; the id settles ties the same way everywhere. A list of
+# models that could not be renewed for so long says nothing any more.
 _CREDENTIALS = """
-SELECT id, organization_id, provider, label, base_url, api_version, sealed_secret,
-       connect_timeout, first_byte_timeout, idle_timeout, total_timeout
-FROM providers_credential WHERE enabled AND (organization_id = %s OR organization_id IS NULL)
-ORDER BY organization_id IS NULL, priority, id
+SELECT c.id, c.organization_id, c.provider, c.label, c.base_url, c.api_version, c.priority, c.weight, c.sealed_secret,
+       c.connect_timeout, c.first_byte_timeout, c.idle_timeout, c.total_timeout,
+       c.drained_at IS NOT NULL AS drained, l.names AS listed
+FROM providers_credential c
+LEFT JOIN providers_providerlisting l ON l.credential_id = c.id AND l.listed_at > now() - interval '2 days'
+WHERE c.enabled AND (c.organization_id = %s OR c.organization_id IS NULL)
+ORDER BY c.organization_id IS NULL, c.priority, c.id
 """
 
 _MODELS = """
-SELECT name, provider, upstream_name, credential_id, priced_as, created_at
-FROM providers_providermodel WHERE enabled AND (organization_id = %s OR organization_id IS NULL)
+SELECT name, provider, upstream_name, credential_id, priced_as, created_at, enabled
+FROM providers_providermodel WHERE organization_id = %s OR organization_id IS NULL
 ORDER BY organization_id IS NULL, id
+"""
+
+_ALIASES = """
+SELECT a.id, a.name, a.strategy, a.created_at, t.model, t.credential_id, t.tier, t.weight
+FROM providers_alias a LEFT JOIN providers_aliastarget t ON t.alias_id = a.id
+WHERE a.enabled AND (a.organization_id = %s OR a.organization_id IS NULL)
+ORDER BY a.organization_id IS NULL, a.id, t.tier, t.id
+"""
+
+# What a pattern may lead to is not known beforehand: all that has a price at its provider.
+_PRICED = """
+SELECT DISTINCT model FROM providers_price
+WHERE withdrawn_at IS NULL AND provider = ANY(%s) AND (organization_id = %s OR organization_id IS NULL)
 """
 
 
@@ -93,88 +113,79 @@ async def _governing(
 async def load_models(
     connection: AsyncConnection[Any], organization_id: UUID, keyring: Keyring, defaults: Timeouts
 ) -> Models:
-    """Everything this organization may ask for, by name."""
+    """Everything this organization may ask for, and the credentials that it has."""
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(_CREDENTIALS, (organization_id,))
         credential_rows = await cursor.fetchall()
         await cursor.execute(_MODELS, (organization_id,))
         model_rows = await cursor.fetchall()
-        asked = {name for row in model_rows for part in _priced(row) for name in candidates(part)}
-        await cursor.execute(PRICES_SQL, {"organization": organization_id, "models": sorted(asked)})
-        book = compile_book(await cursor.fetchall())
-    opened = [
-        (row, _credential(row, defaults), secret)
-        for row in credential_rows
-        if (secret := _secret(row, keyring)) is not None
-    ]
-    models: dict[str, ModelView] = {}
-    for row in model_rows:
-        upstream = row["upstream_name"] or row["name"]
-        known_as = _facts(row)
-        routes = tuple(
-            Route(
-                view,
-                upstream,
-                heads_for(view.provider, view.base_url, facts["api_version"], upstream, secret, view.origin),
-                (
-                    (b"x-tollgate-provider", view.provider.encode()),
-                    (b"x-tollgate-model", upstream.encode("ascii", "replace")),
-                ),
-                book,
-                _name(row),
-                row["priced_as"],
-                known_as.context_window if known_as else None,
-                known_as.max_output if known_as else None,
-                Upstream(
-                    provider=view.provider,
-                    model=upstream,
-                    longest=known_as.max_output if known_as else None,
-                    caps=known_as.caps if known_as else frozenset(),
-                    efforts=known_as.efforts if known_as else (),
-                ),
-                known_as.mode if known_as else "",
-            )
-            for facts, view, secret in opened
-            if view.provider == row["provider"] and row["credential_id"] in (None, facts["id"])
+        await cursor.execute(_ALIASES, (organization_id,))
+        rules = _rules(await cursor.fetchall())
+        offers = [made for row in credential_rows if (made := _offer(row, keyring, defaults)) is not None]
+        accounts = {each.account.credential.id: each.account for each in offers}
+        rows = [model_row(row) for row in model_rows if row["enabled"]]
+        asked = {name for row in rows for name in row.book_names}
+        asked |= {name for name, _ in _targets(rules, accounts)}
+        await cursor.execute(
+            _PRICED,
+            (sorted({provider for name, provider in _targets(rules, accounts) if STAR in name}), organization_id),
         )
-        model = ModelView(row["name"], row["provider"], _unix(row["created_at"]), row["provider"], routes)
-        known = models.get(model.name)
-        models[model.name] = model if known is None else _merged(known, model)
-    order = {view.id: place for place, (_, view, _) in enumerate(opened)}
-    return {
-        name: replace(model, routes=tuple(sorted(model.routes, key=lambda route: order[route.credential.id])))
-        for name, model in models.items()
-    }
+        asked |= {row["model"] for row in await cursor.fetchall()}
+        names = {name for part in asked for name in candidates(part)}
+        await cursor.execute(PRICES_SQL, {"organization": organization_id, "models": sorted(names)})
+        book = compile_book(await cursor.fetchall())
+    off = [model_row(row) for row in model_rows if not row["enabled"]]
+    return Models(Stock(rows, off, offers, book), AliasBook(rules), accounts)
 
 
-def _name(row: dict[str, Any]) -> str:
-    """The name that a model is priced by: the provider's own. An Azure deployment has any name, so the model's own is taken there.
+def _rules(rows: Sequence[dict[str, Any]]) -> list[AliasRule]:
+    """Aliases with their targets, as _ALIASES orders them."""
+    rules = []
+    for _, same in groupby(rows, key=lambda row: row["id"]):
+        (first, *_) = group = list(same)
+        targets = tuple(
+            Target(
+                model=row["model"],
+                credential="" if row["credential_id"] is None else row["credential_id"].hex,
+                tier=row["tier"],
+                weight=row["weight"],
+            )
+            for row in group
+            if row["model"] is not None
+        )
+        rules.append(
+            AliasRule(
+                name=first["name"], targets=targets, strategy=first["strategy"], created=_unix(first["created_at"])
+            )
+        )
+    return rules
 
-    Never both: what a provider calls otherwise may be another model, with other prices. `priced_as` says so where it is not.
-    """
-    named: str = row["name"] if row["provider"] == "azure_openai" else row["upstream_name"] or row["name"]
-    return named
+
+def _targets(rules: Iterable[AliasRule], accounts: Mapping[str, Account]) -> Iterator[tuple[str, str]]:
+    """The models that aliases name together with a provider or a credential, and whose they are: they may be listed nowhere."""
+    for rule in rules:
+        for target in rule.targets:
+            owner = accounts.get(target.credential)
+            provider, model = spelled(target.model)
+            if provider:
+                yield model, provider
+            if owner is not None:
+                yield target.model, owner.credential.provider
 
 
-def _priced(row: dict[str, Any]) -> tuple[str, ...]:
-    return (_name(row), row["priced_as"]) if row["priced_as"] else (_name(row),)
-
-
-def _facts(row: dict[str, Any]) -> ModelFacts | None:
-    """What is known of a model's size, by the names its prices have."""
-    provider, _, other = row["priced_as"].rpartition("/")
-    vendor = provider or row["provider"]
-    found = (model_facts().get((vendor, name)) for name in names_of(vendor, other or _name(row)))
-    return next((facts for facts in found if facts is not None), None)
-
-
-def _merged(known: ModelView, more: ModelView) -> ModelView:
-    """One model under one name, though several rows offer it: a credential counts once, by the first row that names it."""
-    if not known.routes:
-        return more
-    seen = {route.credential.id for route in known.routes}
-    added = tuple(route for route in more.routes if route.credential.id not in seen)
-    return replace(known, routes=known.routes + added)
+def _offer(row: dict[str, Any], keyring: Keyring, defaults: Timeouts) -> Offer | None:
+    secret = _secret(row, keyring)
+    if secret is None:
+        return None
+    account = Account(
+        _credential(row, defaults), row["api_version"], authentication_lines(row["provider"], secret), row["drained"]
+    )
+    return offer(
+        account,
+        rank=(row["organization_id"] is None, row["priority"]),
+        weight=row["weight"],
+        listing=None if row["listed"] is None else Listing(row["listed"]),
+    )
 
 
 def _secret(row: dict[str, Any], keyring: Keyring) -> str | None:

@@ -1,12 +1,14 @@
 """What the directory holds: small, immutable, ready to use. No ORM rows on the request path."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 from uuid import UUID
 
 from apps.gateway.config import Timeouts
+from apps.gateway.directory.upstreams import head_lines
 from apps.gateway.upstream.pool import Origin
+from apps.providers.addressing import target_at
 from apps.providers.kinds import Dialect, Kind
 from apps.providers.prices.book import PriceBook
 from apps.providers.prices.sheet import PriceSheet
@@ -49,6 +51,27 @@ class CredentialView:
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """A credential as it can be called at any path, for what belongs to it: one that is drained as well."""
+
+    credential: CredentialView
+    api_version: str  # Azure's dated API; empty elsewhere
+    authentication: str  # header lines that carry its secret
+    drained: bool
+
+    def head(self, method: str, path: str, *, query: str = "", content_type: str = "application/json") -> bytes:
+        """How a request's head begins: all but Content-Length and what the call adds.
+
+        `path` stands below the base URL, such as /files/file-1, and is percent-encoded as `query` is: whoever puts an id of a
+        client's into it quotes that. `content_type` empty: the request has no body.
+        """
+        view = self.credential
+        target = target_at(view.provider, view.base_url, self.api_version, path, query)
+        lines = head_lines(view.origin, self.authentication, content_type)
+        return f"{method} {target} HTTP/1.1\r\n{lines}".encode()
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """One way to answer for a model: which credential, under which name, and how the request's head begins by endpoint."""
 
@@ -65,6 +88,8 @@ class Route:
     mode: str = ""  # what the book says the model is for: chat, responses, embedding …; empty: nothing
     tier: int = 0  # those of a lower tier are tried first
     weight: int = 1  # its share among those of its tier, where shares count
+    names: tuple[str, ...] = ()  # what deny lists know the model by: its name, and its provider's and its name
+    is_listed: bool = True  # False: its provider has a list of what it serves, and this is not in it
 
     @property
     def dialect(self) -> Dialect:
@@ -84,12 +109,30 @@ class Route:
 class ModelView:
     """A model that an organization may ask for, with its routes in the order they are tried. None: no usable credential."""
 
-    name: str
-    provider: str
+    name: str  # as it is asked for
+    provider: str  # empty: an alias, of whatever provider
     created: int  # Unix seconds
     owned_by: str
     routes: tuple[Route, ...]
     strategy: Strategy = "ordered"  # which of the routes of a tier is tried first
+    plain: str = ""  # the model's own name, where it is asked for as provider/model
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What policies know the asked name by."""
+        return (self.name, self.plain) if self.plain else (self.name,)
 
 
-Models = Mapping[str, ModelView]
+class Models(Protocol):
+    """What an organization may ask for, as apps.gateway.directory.models has it."""
+
+    credentials: Mapping[str, Account]  # by id, drained ones as well
+
+    def get(self, name: str) -> ModelView | None:
+        """What this name means; None: nothing."""
+
+    def values(self) -> Collection[ModelView]:
+        """All that has a name of its own, to be listed."""
+
+    def near(self, name: str) -> list[str]:
+        """Names like this one, best first: a few at most, at a bounded cost."""

@@ -1,0 +1,98 @@
+"""What an organization may ask for: models, provider/model, and its aliases."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+from apps.gateway.directory.near import Neighbours
+from apps.gateway.directory.routes import Stock
+from apps.gateway.directory.views import Account, ModelView, Route, Strategy
+from apps.providers.aliases.names import STAR, AliasBook, AliasRule, Meaning, fits, meaning_of, spelled
+from apps.providers.names import model_name_is_valid
+
+_FOUND_MOST = 256  # names that are no model's own, kept with what they mean; clients choose them
+_CAUGHT_MOST = 2_000  # names that patterns contribute to a list of models
+_STRATEGIES: Mapping[str, Strategy] = {
+    "weighted": "weighted",
+    "least_latency": "least_latency",
+    "least_busy": "least_busy",
+}
+
+
+class Models:
+    """Names and what they mean. Nothing here waits. `credentials` are by id (32 hexadecimal digits), drained ones as well."""
+
+    def __init__(self, stock: Stock, aliases: AliasBook, credentials: Mapping[str, Account]) -> None:
+        self.credentials = credentials
+        self._stock, self._aliases = stock, aliases
+        self._exact: dict[str, ModelView] = {}
+        self._found: dict[str, ModelView | None] = {}
+        self._listed: tuple[ModelView, ...] | None = None
+        self._neighbours: Neighbours | None = None
+        for name in stock.names:
+            if aliases.early(name) is None:
+                self._exact[name] = self._model(Meaning(model=name), name)
+        for name, rule in aliases.exact.items():
+            self._exact[name] = self._alias(rule, "", name)
+
+    def get(self, name: str) -> ModelView | None:
+        """What this name means; None: nothing. The same object each time, as far as there is room to keep it."""
+        known = self._exact.get(name)
+        if known is not None:
+            return known
+        try:
+            return self._found[name]
+        except KeyError:
+            pass
+        if len(self._found) >= _FOUND_MOST:
+            del self._found[next(iter(self._found))]
+        found = self._found[name] = self._find(name)
+        return found
+
+    def values(self) -> tuple[ModelView, ...]:
+        """All that has a name of its own, to be listed: models, aliases, and what is known of the names that patterns catch."""
+        if self._listed is None:
+            caught = (self._find(name) for name in self._caught())
+            self._listed = (*self._exact.values(), *(view for view in caught if view is not None))
+        return self._listed
+
+    def near(self, name: str) -> list[str]:
+        """Names like this one, best first: a few at most, at a bounded cost."""
+        if self._neighbours is None:
+            self._neighbours = Neighbours(view.name for view in self.values() if view.routes)
+        provider, model = spelled(name)
+        if not provider:
+            return self._neighbours.of(name)
+        return [f"{provider}/{near}" for near in self._neighbours.of(model) if self._stock.is_listed(provider, near)]
+
+    def _find(self, name: str) -> ModelView | None:
+        meant = meaning_of(name, self._aliases, self._stock.is_listed)
+        if meant is None:
+            return None
+        return self._alias(meant.alias, meant.star, name) if meant.alias is not None else self._model(meant, name)
+
+    def _model(self, meant: Meaning, name: str) -> ModelView:
+        (first, *_) = self._stock.rows(meant.model, meant.provider)
+        routes = self._stock.routes(meant.model, meant.provider)
+        plain = meant.model if meant.provider else ""
+        return ModelView(name, first.provider, first.created, first.provider, routes, _strategy(routes), plain)
+
+    def _alias(self, rule: AliasRule, star: str, name: str) -> ModelView:
+        routes = self._stock.alias_routes(rule, star)
+        owner = routes[0].credential.provider if routes else "tollgate"
+        return ModelView(name, "", rule.created, owner, routes, _STRATEGIES.get(rule.strategy) or _strategy(routes))
+
+    def _caught(self) -> list[str]:
+        """The names that patterns catch, as far as they are known: models' own, and what providers list for targets with a star."""
+        names = {name for name in self._stock.names if name not in self._exact}
+        for rule in self._aliases.patterns:
+            for pattern, credential in ((target.model, target.credential) for target in rule.targets):
+                for listed in self._stock.listed_names(credential) if STAR in pattern else ():
+                    star = fits(pattern, listed)
+                    if star is not None and len(names) < _CAUGHT_MOST:
+                        names.add(rule.name.replace(STAR, star))
+        return sorted(name for name in names if name not in self._exact and model_name_is_valid(name))
+
+
+def _strategy(routes: Sequence[Route]) -> Strategy:
+    """One after the other, unless some of them share a place."""
+    return "weighted" if any(one.tier == next_.tier for one, next_ in pairwise(routes)) else "ordered"

@@ -1,0 +1,40 @@
+"""Names like one that nobody has, for the message that refuses it. Pure; the work is bounded whatever is asked for."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from heapq import nlargest
+
+_NAMES_MOST = 2_000
+_LONGEST = 64  # characters that are looked at
+_ALIKE = 0.4  # share of three-letter parts in common
+_SHOWN = 5
+
+
+class Neighbours:
+    """Names by the parts of three letters that they have in common."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names: list[str] = []
+        self._sizes: list[int] = []
+        self._places: dict[str, list[int]] = {}
+        for name in names:
+            if len(self._names) >= _NAMES_MOST:
+                break
+            parts = set(_parts(name))
+            for part in parts:
+                self._places.setdefault(part, []).append(len(self._names))
+            self._names.append(name)
+            self._sizes.append(len(parts))
+
+    def of(self, name: str) -> list[str]:
+        """The most similar names, best first; none if nothing is similar."""
+        parts = set(_parts(name))
+        shared = Counter(place for part in parts for place in self._places.get(part, ()))
+        alike = ((2 * count / (len(parts) + self._sizes[place]), place) for place, count in shared.items())
+        best = nlargest(_SHOWN, (entry for entry in alike if entry[0] >= _ALIKE))
+        return [self._names[place] for _, place in best]
+
+
+def _parts(name: str) -> Iterator[str]:
+    padded = f"  {name[:_LONGEST].casefold()} "
+    return (padded[at : at + 3] for at in range(len(padded) - 2))
