@@ -40,12 +40,25 @@ _ID_VERSION = (0x7000 << 64) | (0x8000 << 48)
 class Attempt:
     """One call upstream. Times in nanoseconds of the monotonic clock."""
 
-    __slots__ = ("asks_for_usage", "ended", "error", "is_sent", "request_id", "route", "started", "status")
+    __slots__ = (
+        "asks_for_usage",
+        "ended",
+        "error",
+        "is_sent",
+        "lost",
+        "request_id",
+        "route",
+        "started",
+        "status",
+        "way",
+    )
 
-    def __init__(self, route: Route) -> None:
+    def __init__(self, route: Route, way: Endpoint) -> None:
         self.route = route
+        self.way = way  # the endpoint that the provider is asked at
         self.started = time.perf_counter_ns()
         self.ended = 0
+        self.lost = ""  # what the request has lost in translation, as the client is told
         self.is_sent = False  # the provider may have begun to work, and to charge
         self.asks_for_usage = False  # of a stream, though the client did not
         self.status: int | None = None
@@ -77,6 +90,7 @@ class Exchange:
         "bytes_out",
         "client",
         "config",
+        "cost_usd",
         "decision",
         "end_user",
         "endpoint",
@@ -130,6 +144,7 @@ class Exchange:
         self.tags: tuple[str, ...] = ()
         self.flags: list[str] = []  # what an operator should know of this call
         self.decision: dict[str, object] | None = None  # what limits and budgets said (apps.policies.decision)
+        self.cost_usd: str | None = None  # known once it is recorded; None: nothing of it has a price
         self.hold: Hold = NO_HOLD  # settled when the record is written
         self._address: str | None = None
         self._recorded = False
@@ -172,7 +187,8 @@ class Exchange:
     def record(self, status: int, error: GatewayError | None = None, upstream_code: str = "") -> None:
         """Write the record and settle what the call holds, before the last byte of the answer leaves. Only the first call counts.
 
-        `error`: ours. `upstream_code`: what the provider called its own. Never raises: an answer is not worth less for it.
+        `error`: ours. `upstream_code`: what the provider called its own. From here on `cost_usd` says what it has cost. Never
+        raises: an answer is not worth less for it.
         """
         if self._recorded:
             return
@@ -197,9 +213,9 @@ class Exchange:
         )
         cost = self._cost()
         facts = self._facts(status, code, total, upstream, gateway, first)
-        facts["cost_usd"], facts["price_ids"] = (
-            (usd(cost.pico), cost.price_ids) if cost.pico is not None else (None, ())
-        )
+        if cost.pico is not None:
+            self.cost_usd = usd(cost.pico)
+        facts["cost_usd"], facts["price_ids"] = self.cost_usd, cost.price_ids if cost.pico is not None else ()
         spent = -(-(cost.pico or 0) // 1000)
         if spent > self.hold.amount and self.decision is not None and self.hold.amount:
             self.flags.append("over_hold")
@@ -275,6 +291,7 @@ class Exchange:
                     "credential": attempt.route.credential.label,
                     "provider": attempt.route.credential.provider,
                     "model": attempt.route.upstream_model,
+                    "endpoint": attempt.way.name,
                     "status": attempt.status,
                     "error_code": attempt.error,
                     "started_us": (attempt.started - self.started) // 1000,

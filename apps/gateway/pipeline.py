@@ -14,7 +14,10 @@ from apps.gateway.dispatch import dispatch
 from apps.gateway.exchange import Exchange, Headers
 from apps.gateway.governance.admission import Admission
 from apps.gateway.governance.call import Call
+from apps.gateway.governance.estimates import estimated_input
+from apps.gateway.relay.refusals import answer_estimate
 from apps.gateway.surfaces import CALLS, Target, find_target, unknown
+from apps.gateway.translation.ways import can_serve
 from apps.gateway.upstream.pool import UpstreamPool
 from apps.providers.dialects.dialect import Dialect, Listed
 
@@ -75,7 +78,11 @@ async def answer(exchange: Exchange, means: Means, *, records_are_possible: bool
     model = stages.resolve(exchange.model_asked, await stages.models_of(token, directory), governor)  # 403, 404, 502
     choice = governor.choose(model)  # 403
     routes, skipped = stages.serving(target.endpoint, model, choice)  # 400
-    call = Call(token, target, head, body, model, routes, skipped)
+    if target.endpoint.counted is not None and not any(target.endpoint.name in route.heads for route in routes):
+        await answer_estimate(exchange, target.endpoint.counted(estimated_input(body)))
+        return
+    call = Call(token, target, head, body, model, routes, skipped, stream=exchange.stream)
+    stages.translate(exchange, call)  # 400
     stages.find_cached(call)
     if target.endpoint.counted is None:
         exchange.hold = await means.admission.admit(exchange, call)  # 400, 402, 403, 429, 503
@@ -106,8 +113,8 @@ def _may_call(token: TokenView, model: ModelView, dialect: Dialect) -> bool:
     governor = token.governor
     if not model.routes or not governor.may_call(model):
         return False
-    calls = [endpoint.name for endpoint in CALLS if endpoint.dialect is dialect]
-    return any(route.serves(name) for route in governor.choice(model).routes for name in calls)
+    calls = [endpoint for endpoint in CALLS if endpoint.dialect is dialect]
+    return any(can_serve(route, endpoint) for route in governor.choice(model).routes for endpoint in calls)
 
 
 def _listed(model: ModelView) -> Listed:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from apps.audit.record import MAX_LENGTHS, clean_text
 from apps.core.errors import (
+    BadRequest,
     BodyTooLarge,
     ClientClosed,
     DialectMismatch,
@@ -35,6 +36,8 @@ from apps.gateway.governance.call import Call
 from apps.gateway.governance.governor import Choice, Governor
 from apps.gateway.json_depth import is_deeper_than
 from apps.gateway.surfaces import CALLS, Endpoint, Target, key_of
+from apps.gateway.translation.choice import translation_of
+from apps.gateway.translation.ways import can_serve
 from apps.providers.dialects.heads import Head
 from apps.providers.dialects.tags import tag_text
 from apps.providers.names import model_name_is_valid
@@ -203,20 +206,53 @@ def resolve(name: str, models: Models, governor: Governor) -> ModelView:
 def serving(
     endpoint: Endpoint, model: ModelView, choice: Choice
 ) -> tuple[tuple[Route, ...], tuple[tuple[str, str], ...]]:
-    """Those of the routes whose provider has this endpoint, and what was skipped. Raises DialectMismatch if none is left."""
+    """Those of the routes whose provider has this endpoint or one like it, and what was skipped.
+
+    Raises DialectMismatch if none is left.
+    """
     name, routes = endpoint.name, choice.routes
-    left = tuple([route for route in routes if name in route.heads])
+    left = tuple([route for route in routes if can_serve(route, endpoint)])
     if len(left) == len(routes):
         return routes, choice.skipped
     if not left:
         providers = " and ".join(dict.fromkeys(f"'{route.credential.provider}'" for route in routes))
-        places = [f"/v1{call.path}" for call in CALLS if any(route.serves(call.name) for route in routes)]
+        places = [f"/v1{call.path}" for call in CALLS if any(can_serve(route, call) for route in routes)]
         where = f"call it at {' or '.join(places)}" if places else "it cannot be called here yet"
         raise DialectMismatch(
             f"The model '{model.name}' is served by {providers}, which has no '{name}': {where}.", param="model"
         )
     lacking = ((route.credential.label, f"has no '{name}'") for route in routes if route not in left)
     return left, (*choice.skipped, *lacking)
+
+
+def translate(exchange: Exchange, call: Call) -> None:
+    """Where routes speak another dialect: read the request for them, and leave out those that cannot express it.
+
+    Raises BadRequest if none is left.
+    """
+    endpoint = call.target.endpoint
+    if all(call.way(route) is endpoint for route in call.routes):
+        return
+    mode = call.token.governor.policy.untranslatable
+    left: list[Route] = []
+    failure: BadRequest | None = None
+    is_read = False
+    for route in call.routes:
+        way = call.way(route)
+        if way is not endpoint:
+            try:
+                if not is_read:
+                    call.translation, is_read = translation_of(exchange, call), True
+                call.translation.write(route, way, mode, None)
+            except BadRequest as error:
+                failure = failure or error
+                call.skipped += ((route.credential.label, f"cannot be asked: {error.message}"),)
+                continue
+        left.append(route)
+    if failure is not None:
+        if not left:
+            raise failure
+        call.routes = tuple(left)
 
 
 # --- May this caller: 403 ---

@@ -39,6 +39,15 @@ def suited(body: bytes, kind: Kind) -> bytes:
     return _joined(fields)
 
 
+def without_stream_options(body: bytes) -> bytes:
+    """The same request, for a server that does not know the field."""
+    if _quoted(_STREAM_OPTIONS) not in body:
+        return body
+    fields = _decode_fields(body)
+    fields.pop(_STREAM_OPTIONS, None)
+    return _joined(fields)
+
+
 def means_stream_options(status: int, refusal: bytes) -> bool:
     """Whether a provider refused a request because of its `stream_options`, as servers do that do not know the field."""
     return status in {400, 422} and _MEANS_STREAM_OPTIONS.search(refusal) is not None

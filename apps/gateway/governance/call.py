@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 
 from apps.gateway.directory.views import ModelView, Route, TokenView
-from apps.gateway.surfaces import Target
+from apps.gateway.surfaces import Endpoint, Target
+from apps.gateway.translation.translation import Translation
+from apps.gateway.translation.ways import way
 from apps.providers.dialects.heads import Head
 
 
@@ -19,8 +21,26 @@ class Call:
     routes: tuple[Route, ...]  # those that its policy leaves, best first
     skipped: tuple[tuple[str, str], ...] = field(default=())  # the others: credential's label and reason
     output_cap: int | None = None  # set where the request must be rewritten to ask for no more
+    stream: bool = False
+    _translation: Translation | None = None  # set where one of the routes needs it
 
     @property
     def writes(self) -> bool:
         """Whether the endpoint's answers have output tokens."""
         return self.target.endpoint.writes
+
+    def way(self, route: Route) -> Endpoint:
+        """The endpoint that this route is asked at: the client's own, or one that it is translated to."""
+        endpoint = self.target.endpoint
+        return way(route, endpoint, stream=self.stream) or endpoint
+
+    @property
+    def translation(self) -> Translation:
+        """The request as read for other dialects. Only calls have it of which a route needs it."""
+        if self._translation is None:
+            raise RuntimeError("a call that was not read for other dialects leads to a provider of one")
+        return self._translation
+
+    @translation.setter
+    def translation(self, translation: Translation) -> None:
+        self._translation = translation

@@ -5,11 +5,9 @@ warn    hints are left out and named in the answer's header; what would change t
 drop    whatever can be left out is left out, and nobody is told
 """
 
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 from apps.core.errors import UnsupportedParameter
-
-type Mode = Literal["strict", "warn", "drop"]
 
 _NAMES_MAX = 32
 
@@ -19,7 +17,7 @@ class Losses:
 
     __slots__ = ("_mode", "names", "target")
 
-    def __init__(self, mode: Mode, target: str) -> None:
+    def __init__(self, mode: str, target: str) -> None:
         self._mode = mode
         self.target = target
         self.names: list[str] = []  # JSON paths in the client's words, in order, each once

@@ -1,0 +1,144 @@
+"""What the provider refuses: relayed, mended where it is ours to mend, or left to another attempt."""
+
+from collections.abc import Mapping
+
+import orjson
+
+from apps.audit.record import clean_text
+from apps.core.errors import UpstreamAuthFailed, UpstreamMalformed
+from apps.gateway.attempts import RETRYABLE, Failure
+from apps.gateway.exchange import Attempt, Exchange, Headers
+from apps.gateway.governance.call import Call
+from apps.gateway.governance.estimates import estimated_input
+from apps.gateway.relay.chunks import Chunks
+from apps.gateway.relay.sending import JSON
+from apps.gateway.relay.whole import WHOLE
+from apps.providers.dialects import openai
+from apps.providers.quirks import means_stream_options
+from apps.providers.refusals import openai_refusal
+
+_WAIT_MOST = 24 * 3600.0  # seconds; what asks for more is no delay
+# How Google refuses a key, with status 400.
+_BAD_KEY = b'"API_KEY_INVALID"'
+# How a provider says that it has no such endpoint; 404 may also be the model's.
+_NO_SUCH_ENDPOINT = frozenset({404, 405, 501})
+_NO_SUCH_MODEL = frozenset({"not_found_error", "NOT_FOUND"})
+
+
+class Unanswered(Exception):
+    """An attempt brought nothing that the client must see: another may be made. `answer` relays what came, if none is."""
+
+    def __init__(self, failure: Failure, *, status: int, body: bytes = b"", headers: Headers | None = None) -> None:
+        self.failure, self.status, self.body, self.headers = failure, status, body, headers
+        super().__init__()
+
+
+async def relay_error(
+    exchange: Exchange, call: Call, attempt: Attempt, headers: Headers, chunks: Chunks, content_type: bytes
+) -> None:
+    """The provider's own refusal, status and body as they are, but where it is ours to mend."""
+    status = attempt.status or 502
+    body = bytearray()
+    while chunk := await chunks.next():
+        body += chunk
+        if len(body) > WHOLE:
+            break
+    code = _error_code(bytes(body)) or f"upstream_{status}"
+    attempt.error = clean_text(code, 64)
+    counted = call.target.endpoint.counted
+    if counted is not None and status in _NO_SUCH_ENDPOINT and code not in _NO_SUCH_MODEL:
+        await answer_estimate(exchange, counted(estimated_input(call.body)))
+        return
+    if status in (401, 402, 403) or (status == 400 and _BAD_KEY in body):
+        label = attempt.route.credential.label
+        raise UpstreamAuthFailed(
+            f"The provider refuses this gateway's credential '{label}' with status {status}: an operator must mend it."
+        )
+    if status < 400 or len(body) > WHOLE:
+        raise UpstreamMalformed(
+            "The provider answered with a redirect, which is never followed: an operator must correct the base URL."
+            if status < 400
+            else None
+        )
+    if content_type.startswith(b"text/html"):
+        raise UpstreamMalformed(f"The provider, or a proxy before it, answered with status {status} and a page.")
+    refusal = bytes(body)
+    if attempt.way is not call.target.endpoint:
+        said = call.translation.refusal(attempt.way, status, refusal)
+        status, refusal = (
+            call.target.endpoint.dialect.status(said),
+            call.target.endpoint.dialect.error_body(said, exchange.shown_id.decode()),
+        )
+        headers.append(JSON)
+    elif exchange.endpoint.dialect is openai.DIALECT:
+        refusal = openai_refusal(status, refusal)
+        if content_type[:16] != b"application/json":
+            headers = [
+                *(pair for pair in headers if pair[0] != b"content-type"),
+                (b"content-type", b"application/json"),
+            ]
+    headers.append((b"content-length", str(len(refusal)).encode()))
+    failure = Failure(after=_asked_to_wait(headers))
+    if attempt.asks_for_usage and means_stream_options(status, refusal):
+        failure = Failure(takes_no_stream_options=True)
+    if status in RETRYABLE or failure.takes_no_stream_options:
+        raise Unanswered(failure, status=status, body=refusal, headers=headers)
+    await relay_refusal(exchange, Unanswered(Failure(), status=status, body=refusal, headers=headers))
+
+
+async def relay_early_refusal(exchange: Exchange, headers: Headers, refusal: tuple[int, bytes], code: str) -> None:
+    """A stream that is an error from its beginning: as nothing has been sent, it gets a status, and may be tried again."""
+    status, body = refusal
+    attempt = exchange.attempts[-1]
+    attempt.status, attempt.error = status, clean_text(code, 64)
+    headers = [pair for pair in headers if pair[0] != b"content-type"]
+    headers += ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)))
+    answer = Unanswered(Failure(), status=status, body=body, headers=headers)
+    if status in RETRYABLE:
+        raise answer
+    await relay_refusal(exchange, answer)
+
+
+async def answer_estimate(exchange: Exchange, body: bytes) -> None:
+    """The provider cannot count: we do, and say that it is an estimate."""
+    headers = [*exchange.id_headers, JSON, (b"x-tollgate-estimated", b"true")]
+    exchange.count_out(len(body))
+    headers.append((b"content-length", str(len(body)).encode()))
+    exchange.record(200)
+    await exchange.answer(200, headers, body)
+
+
+async def relay_refusal(exchange: Exchange, answer: Unanswered) -> None:
+    """The provider's refusal, once no further attempt is made."""
+    headers = list(answer.headers or ())
+    if len(exchange.attempts) > 1 and answer.status >= 500:
+        headers = [pair for pair in headers if pair[0] != b"x-should-retry"]
+        headers.append((b"x-should-retry", b"false"))  # it has been repeated: the client need not
+    exchange.count_out(len(answer.body))
+    exchange.record(answer.status, upstream_code=exchange.attempts[-1].error)
+    await exchange.answer(answer.status, headers, answer.body)
+
+
+def _asked_to_wait(headers: Headers) -> float | None:
+    """Seconds, from `retry-after-ms` or `retry-after`; None where it says none that we can read."""
+    found = dict(headers)
+    try:
+        if (milliseconds := found.get(b"retry-after-ms")) is not None:
+            seconds = float(milliseconds) / 1000
+        elif (text := found.get(b"retry-after")) is not None:
+            seconds = float(text)
+        else:
+            return None
+    except ValueError:
+        return None  # a date, most likely: our own pauses will do
+    return seconds if 0 <= seconds < _WAIT_MOST else None
+
+
+def _error_code(body: bytes) -> str:
+    try:
+        error = orjson.loads(body).get("error")
+    except (orjson.JSONDecodeError, AttributeError):
+        return ""
+    if not isinstance(error, Mapping):
+        return ""
+    return next((value for name in ("code", "type", "status") if isinstance(value := error.get(name), str)), "")

@@ -1,0 +1,35 @@
+"""Which of a provider's endpoints can do a client's work: its own where the provider has it, else one to translate to."""
+
+from collections.abc import Mapping
+
+from apps.gateway.directory.views import Route
+from apps.gateway.surfaces import (
+    CHAT_COMPLETIONS,
+    GENERATE_CONTENT,
+    RESPONSES,
+    STREAM_GENERATE_CONTENT,
+    Endpoint,
+)
+
+# By the client's endpoint, best first: what is lost least on the way, and is found with the most providers.
+_WAYS: Mapping[str, tuple[Endpoint, ...]] = {}
+_RESPONSES_ONLY = "responses"  # as the book calls models that no other endpoint has
+
+
+def way(route: Route, endpoint: Endpoint, *, stream: bool) -> Endpoint | None:
+    """The endpoint that the route is asked at for this one; the same where nothing need be translated; None: it cannot do it."""
+    name, heads = endpoint.name, route.heads
+    ways = _WAYS.get(name, ())
+    if route.mode == _RESPONSES_ONLY and RESPONSES.name in heads and CHAT_COMPLETIONS in ways:
+        return endpoint if name == RESPONSES.name else RESPONSES
+    if name in heads:
+        return endpoint
+    for found in ways:
+        if found.name in heads:
+            return STREAM_GENERATE_CONTENT if stream and found is GENERATE_CONTENT else found
+    return None
+
+
+def can_serve(route: Route, endpoint: Endpoint) -> bool:
+    """Whether the route can answer calls of this endpoint at all."""
+    return way(route, endpoint, stream=False) is not None
