@@ -51,7 +51,14 @@ def first_answer(url: str, token: str) -> None:
 
 
 def load(
-    url: str, *, token: str, connections: int, seconds: float, stream: bool = False, rate: float | None = None
+    url: str,
+    *,
+    token: str,
+    connections: int,
+    seconds: float,
+    stream: bool = False,
+    rate: float | None = None,
+    model: str = "",
 ) -> Load:
     """Ask `url` from `connections` connections for `seconds`: as fast as it answers, or at about `rate` requests a second.
 
@@ -60,6 +67,8 @@ def load(
     variables = {"BENCH_TOKEN": token}
     if stream:
         variables["BENCH_STREAM"] = "1"
+    if model:
+        variables["BENCH_MODEL"] = model
     if rate is not None:
         variables["BENCH_PAUSE_MS"] = f"{connections / rate * 1000:.3f}"
     argv = [

@@ -42,6 +42,7 @@ class Figures:
     half: Latency | None
     streams: Load
     stream_cpu_us: float | None
+    translated_cpu_us: float | None
     memory_mb: float | None
     missing: int | None
 
@@ -74,9 +75,25 @@ def measure(subject: Subject, direct: Subject, seconds: float, half_rate: float 
     _rest(subject)
     stream_cpu = _each(subject.process, before, streams.requests)
     answered += full.requests + streams.requests
+    translated_cpu = None
+    if subject.translated:
+        before = _cpu(subject.process)
+        translated = load(
+            subject.stream_url,
+            token=subject.token,
+            connections=STREAMS,
+            seconds=seconds,
+            stream=True,
+            model=subject.translated,
+        )
+        _rest(subject)
+        translated_cpu = _each(subject.process, before, translated.requests)
+        answered += translated.requests
     memory = peak_memory(subject.process.pid) if subject.process else None
     missing = max(0, answered - subject.recorded()) if subject.recorded else None
-    return Figures(subject, full, cpu, database, store, alone, half, streams, stream_cpu, memory, missing)
+    return Figures(
+        subject, full, cpu, database, store, alone, half, streams, stream_cpu, translated_cpu, memory, missing
+    )
 
 
 def _latency(

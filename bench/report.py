@@ -37,6 +37,7 @@ def table(columns: Sequence[Figures]) -> str:
         row(f"streams/s, {STREAMS} connections, {EVENTS} chunks each", lambda each: f"{each.streams.rate:,.1f}"),
         row("CPU µs per stream", lambda each: _number(each.stream_cpu_us)),
         row("  x nginx", ratio(lambda each: each.stream_cpu_us)),
+        row("CPU µs per stream translated from Messages", lambda each: _number(each.translated_cpu_us)),
         row("memory of the largest process, peak MB", lambda each: _number(each.memory_mb)),
         row("answers without a record in PostgreSQL", lambda each: _number(each.missing)),
     ]

@@ -40,6 +40,14 @@ def seeded(name: str, upstream: str) -> tuple[Token, str]:
         secret="sk-not-a-key-for-anything",
         actor=ACTOR,
     )
+    credential_add(
+        organization=organization,
+        provider="anthropic",
+        label="Mock upstream of another dialect",
+        base_url=upstream,
+        secret="sk-not-a-key-for-anything",
+        actor=ACTOR,
+    )
     service = service_create(organization=organization, name="wrk", actor=ACTOR)
     return token_issue(service=service, name="bench", actor=ACTOR)
 
@@ -51,7 +59,7 @@ def govern(token: Token) -> None:
     everyone = policy_create(
         organization=organization,
         name="everyone",
-        fields={**limits, "allowed_models": ["gpt-*", "text-embedding-*"], "denied_models": ["*-preview"]},
+        fields={**limits, "allowed_models": ["gpt-*", "claude-*", "text-embedding-*"], "denied_models": ["*-preview"]},
         actor=ACTOR,
     )
     policy_attach(policy=everyone, layer="organization", organization=organization, actor=ACTOR)
@@ -59,7 +67,9 @@ def govern(token: Token) -> None:
         organization=organization, name="team", fields={**limits, "max_output_tokens": 4096}, actor=ACTOR
     )
     policy_attach(policy=team, layer="service", service=service, actor=ACTOR)
-    inline_set(layer="token", token=token, fields={**limits, "allowed_models": ["gpt-4o*"]}, actor=ACTOR)
+    inline_set(
+        layer="token", token=token, fields={**limits, "allowed_models": ["gpt-4o*", "claude-haiku*"]}, actor=ACTOR
+    )
     for subject, window in (
         (Subject("organization"), "month"),
         (Subject("service", service=service), "week"),

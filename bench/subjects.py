@@ -43,6 +43,7 @@ class Subject:
     database: subprocess.Popen[bytes] | None = None
     store: subprocess.Popen[bytes] | None = None
     recorded: Callable[[], int] | None = None
+    translated: str = ""  # a model whose streams it translates from another dialect
 
 
 def free_port() -> int:
@@ -124,7 +125,7 @@ def tollgate(ending: ExitStack, folder: Path, cores: Cores, upstream_url: str, *
     database = next(child for server, child in services.running if isinstance(server, Postgres))
     store = next(child for server, child in services.running if isinstance(server, Valkey))
     name = "Tollgate" if governed else "without policies"
-    return Subject(name, "", base + _CHAT, base + _CHAT, token, process, database, store, recorded)
+    return Subject(name, "", base + _CHAT, base + _CHAT, token, process, database, store, recorded, "claude-haiku-4-5")
 
 
 def nginx(ending: ExitStack, folder: Path, cores: Cores, upstream_url: str) -> Subject:
