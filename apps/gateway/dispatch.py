@@ -241,7 +241,11 @@ def _answer_headers(
     exchange: Exchange, call: Call, attempt: Attempt, response: Response
 ) -> tuple[Headers, bytes, bytes]:
     """The answer's headers for the client, the provider's content type, and its content encoding."""
-    headers: Headers = [*exchange.id_headers, *attempt.route.served, _COUNTS[min(len(exchange.attempts), _COUNTED)]]
+    headers: Headers = [*exchange.id_headers]
+    shows = not call.token.governor.policy.hide_served
+    if shows:
+        headers += attempt.route.served
+        headers.append(_COUNTS[min(len(exchange.attempts), _COUNTED)])
     native = attempt.way is call.target.endpoint
     if attempt.lost:
         headers.append((b"x-tollgate-dropped", attempt.lost.encode("ascii", "replace")))
@@ -255,7 +259,8 @@ def _answer_headers(
             headers.append((name, value))
         elif name in _UPSTREAM_REQUEST_ID and not attempt.request_id:
             attempt.request_id = clean_text(value.decode("latin-1"), 200)
-            headers.append((b"x-tollgate-upstream-request-id", attempt.request_id.encode("latin-1", "ignore")))
+            if shows:
+                headers.append((b"x-tollgate-upstream-request-id", attempt.request_id.encode("latin-1", "ignore")))
         elif name == b"content-encoding":
             encoding = value.lower()
     return headers, content_type, encoding

@@ -42,7 +42,7 @@ async def relay_whole(exchange: Exchange, call: Call, headers: Headers, chunks: 
     exchange.count_out(len(body))
     headers.append((b"content-length", b"%d" % len(body)))
     exchange.record(200)
-    if exchange.cost_usd is not None:
+    if exchange.cost_usd is not None and not call.token.governor.policy.hide_served:
         headers.append((b"x-tollgate-cost-usd", exchange.cost_usd.encode()))
     await exchange.answer(200, headers, body)
 
