@@ -11,7 +11,7 @@
     ├── UnknownPath, ModelNotFound, ObjectNotFound 404
     ├── MethodNotAllowed 405
     ├── RequestTimeout 408
-    ├── BodyTooLarge 413, UnsupportedEncoding 415, HeadersTooLarge 431
+    ├── BodyTooLarge 413, UnsupportedEncoding 415, UpgradeRequired 426, HeadersTooLarge 431
     ├── ClientClosed 499                              (nobody is left to read it: for the record)
     ├── UpstreamError 502 ── NoCredential, UpstreamUnreachable, EgressBlocked, UpstreamAuthFailed, UpstreamDisconnected,
     │                        UpstreamMalformed
@@ -293,6 +293,13 @@ class UnsupportedEncoding(GatewayError):
 
     status, type, code, retryable = 415, "invalid_request_error", "unsupported_encoding", False
     message = "Compressed request bodies are not supported: send the JSON as it is, without Content-Encoding."
+
+
+class UpgradeRequired(GatewayError):
+    """A plain HTTP request for what only a WebSocket gives."""
+
+    status, type, code, retryable = 426, "invalid_request_error", "upgrade_required", False
+    message = "This is a WebSocket: connect to it with a client for those, such as the realtime client of OpenAI's SDKs."
 
 
 class HeadersTooLarge(GatewayError):
