@@ -137,6 +137,9 @@ USE_TZ = True
 
 # --- Data plane ---
 MAX_BODY_BYTES = env("MAX_BODY_BYTES", size, "32M")
+MAX_UPLOAD_BYTES = env("MAX_UPLOAD_BYTES", size, "512M")  # a request that brings files
+UPLOAD_DIR = env("UPLOAD_DIR", path, str(DATA_DIR / "uploads"))
+UPLOAD_SPACE = env("UPLOAD_SPACE", size, "4G")  # that uploads under way may take up there, for each process
 MAX_JSON_DEPTH = env("MAX_JSON_DEPTH", whole, "128")
 REQUEST_HEAD_TIMEOUT = env("REQUEST_HEAD_TIMEOUT", seconds, "60")  # for a request's head, and for a connection's first
 UPSTREAM_CONNECT_TIMEOUT = env("UPSTREAM_CONNECT_TIMEOUT", seconds, "10")

@@ -14,6 +14,11 @@ STREAM_GENERATE_CONTENT = "stream_generate_content"
 COUNT_CONTENT = "count_content"
 EMBED_CONTENT = "embed_content"
 BATCH_EMBED_CONTENTS = "batch_embed_contents"
+RERANK = "rerank"
+REALTIME = "realtime"
+REALTIME_RESPONSE = "realtime_response"
+REALTIME_TRANSCRIPTION = "realtime_transcription"
+REALTIME_SECRETS = "realtime_client_secrets"
 MODELS = "models"
 
 # What a token may be limited to, in the order shown.
@@ -27,9 +32,11 @@ SCOPES = (
     MODERATIONS,
     IMAGES,
     SPEECH,
+    RERANK,
+    REALTIME,
     MODELS,
 )
 
 # Those whose answers hold nothing that a model wrote, and those that hold pictures or sound instead.
-OUTPUTLESS = frozenset({EMBEDDINGS, MODERATIONS})
+OUTPUTLESS = frozenset({EMBEDDINGS, MODERATIONS, RERANK})
 WORDLESS = frozenset({IMAGES, SPEECH})

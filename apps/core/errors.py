@@ -1,21 +1,22 @@
 """Outcomes that the gateway chooses, as one tree. Each dialect renders them; nothing else knows a client's envelope.
 
     GatewayError
-    ├── BadRequest 400 ── InvalidJson, MissingParameter, InvalidType, InvalidValue, TooManyInputTokens,
+    ├── BadRequest 400 ── InvalidJson, InvalidForm, MissingParameter, InvalidType, InvalidValue, TooManyInputTokens,
     │                   DialectMismatch, UnsupportedParameter
     ├── AuthenticationFailed 401 ── TokenMissing, TokenAmbiguous, TokenMalformed, TokenUnknown, TokenRevoked, TokenExpired,
     │                               TokenSuspended
     ├── PolicyRefusal 403 ── EndpointNotAllowed, ModelNotAllowed, ProviderNotAllowed, NetworkNotAllowed, HoursNotAllowed,
     │                        ModelUnpriced
     ├── BudgetExceeded 402, LimitExceeded 429
-    ├── UnknownPath, ModelNotFound 404
+    ├── UnknownPath, ModelNotFound, ObjectNotFound 404
     ├── MethodNotAllowed 405
     ├── RequestTimeout 408
-    ├── BodyTooLarge 413, UnsupportedEncoding 415, HeadersTooLarge 431
+    ├── BodyTooLarge 413, UnsupportedEncoding 415, UpgradeRequired 426, HeadersTooLarge 431
     ├── ClientClosed 499                              (nobody is left to read it: for the record)
     ├── UpstreamError 502 ── NoCredential, UpstreamUnreachable, EgressBlocked, UpstreamAuthFailed, UpstreamDisconnected,
     │                        UpstreamMalformed
-    ├── Unavailable 503 ── DirectoryUnavailable, RecordUnavailable, CountersUnavailable, ShuttingDown
+    ├── Unavailable 503 ── DirectoryUnavailable, RecordUnavailable, CountersUnavailable, UploadsUnavailable, ObjectsUnavailable,
+    │                      ShuttingDown
     └── UpstreamTimeout 504 ── ConnectTimeout, FirstByteTimeout, IdleTimeout, TotalTimeout
 
 Clients match on `code`. `reason` is what the record keeps: it may be finer than what the client is told. `retryable` becomes
@@ -76,6 +77,13 @@ class InvalidJson(BadRequest):
 
     code = "invalid_json"
     message = "The request body is not valid JSON: send a JSON object."
+
+
+class InvalidForm(BadRequest):
+    """The body is not multipart/form-data, or not of a form that can be read in one way only."""
+
+    code = "invalid_form"
+    message = "The request body is not a form (multipart/form-data)."
 
 
 class MissingParameter(BadRequest):
@@ -255,6 +263,12 @@ class ModelNotFound(GatewayError):
     status, type, code, retryable = 404, "invalid_request_error", "model_not_found", False
 
 
+class ObjectNotFound(GatewayError):
+    """No file, batch or response with this id, or it is another service's: nobody is told which."""
+
+    status, type, code, retryable = 404, "invalid_request_error", "object_not_found", False
+
+
 class MethodNotAllowed(GatewayError):
     """A known path with another verb. Carries Allow."""
 
@@ -269,7 +283,7 @@ class RequestTimeout(GatewayError):
 
 
 class BodyTooLarge(GatewayError):
-    """More bytes than MAX_BODY_BYTES."""
+    """More bytes than MAX_BODY_BYTES, or with a file than MAX_UPLOAD_BYTES."""
 
     status, type, code, retryable = 413, "invalid_request_error", "request_too_large", False
 
@@ -279,6 +293,13 @@ class UnsupportedEncoding(GatewayError):
 
     status, type, code, retryable = 415, "invalid_request_error", "unsupported_encoding", False
     message = "Compressed request bodies are not supported: send the JSON as it is, without Content-Encoding."
+
+
+class UpgradeRequired(GatewayError):
+    """A plain HTTP request for what only a WebSocket gives."""
+
+    status, type, code, retryable = 426, "invalid_request_error", "upgrade_required", False
+    message = "This is a WebSocket: connect to it with a client for those, such as the realtime client of OpenAI's SDKs."
 
 
 class HeadersTooLarge(GatewayError):
@@ -378,6 +399,23 @@ class CountersUnavailable(Unavailable):
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message, headers=((b"retry-after", b"1"), (b"retry-after-ms", b"1000")))
+
+
+class UploadsUnavailable(Unavailable):
+    """There is no room on the gateway's disk for another upload."""
+
+    code = "uploads_unavailable"
+    message = "The gateway has no room for this upload right now: try again shortly."
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message, headers=((b"retry-after", b"2"), (b"retry-after-ms", b"2000")))
+
+
+class ObjectsUnavailable(Unavailable):
+    """The database, which knows whose files, batches and responses are whose, cannot be asked."""
+
+    code = "objects_unavailable"
+    message = "The gateway cannot look up files, batches and responses right now: try again shortly."
 
 
 class ShuttingDown(Unavailable):

@@ -30,6 +30,9 @@ class GatewayConfig:
     keyring: Keyring
     timeouts: Timeouts
     max_body_bytes: int
+    max_upload_bytes: int
+    upload_dir: Path
+    upload_space: int
     max_json_depth: int
     egress_allow: tuple[Network, ...]
     trusted_proxies: tuple[Network, ...]
@@ -57,6 +60,9 @@ class GatewayConfig:
                 settings.UPSTREAM_TOTAL_TIMEOUT,
             ),
             max_body_bytes=settings.MAX_BODY_BYTES,
+            max_upload_bytes=settings.MAX_UPLOAD_BYTES,
+            upload_dir=settings.UPLOAD_DIR,
+            upload_space=settings.UPLOAD_SPACE,
             max_json_depth=settings.MAX_JSON_DEPTH,
             egress_allow=settings.EGRESS_ALLOW,
             trusted_proxies=settings.TRUSTED_PROXIES,

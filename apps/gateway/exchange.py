@@ -149,6 +149,14 @@ class Exchange:
         self._address: str | None = None
         self._recorded = False
 
+    def beside(self, endpoint: Endpoint) -> "Exchange":
+        """Another call of the same client within this one, with a record of its own, which names this one as the client's id."""
+        other = Exchange(self.scope, self.receive, self.send, self.config, self._spool)
+        other.headers = {**self.headers, b"x-client-request-id": self.shown_id}
+        other.endpoint = endpoint
+        other.token, other.end_user, other.tags = self.token, self.end_user, self.tags
+        return other
+
     @property
     def id(self) -> str:
         """The request's id, 32 hexadecimal digits."""

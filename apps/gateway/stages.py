@@ -54,8 +54,7 @@ _TAGS_MAX = 16
 
 async def authenticate(exchange: Exchange, directory: Directory) -> TokenView:
     """The live token that the request carries."""
-    query = exchange.scope["query_string"]
-    plaintext = _plaintext(exchange.headers, exchange.endpoint.dialect.token_header, key_of(query) if query else "")
+    plaintext = presented(exchange)
     digest = token_digest(plaintext)
     token = directory.known_token(digest)
     if token is None:
@@ -65,13 +64,24 @@ async def authenticate(exchange: Exchange, directory: Directory) -> TokenView:
         if token is None:
             raise TokenUnknown
     exchange.token = token
+    check_live(token)
+    return token
+
+
+def check_live(token: TokenView) -> None:
+    """Raises TokenRevoked, TokenExpired, TokenSuspended."""
     if token.revoked:
         raise TokenRevoked
     if token.expires_at <= time.time():
         raise TokenExpired
     if token.suspended:
         raise TokenSuspended
-    return token
+
+
+def presented(exchange: Exchange) -> str:
+    """What the request carries for a token. Raises TokenMissing, TokenAmbiguous."""
+    query = exchange.scope["query_string"]
+    return _plaintext(exchange.headers, exchange.endpoint.dialect.token_header, key_of(query) if query else "")
 
 
 def _plaintext(headers: Mapping[bytes, bytes], first: bytes, in_query: str) -> str:
@@ -148,6 +158,12 @@ def parse(exchange: Exchange, target: Target, body: bytes) -> Head:
     if is_deeper_than(body, depth):
         raise InvalidJson(f"The request body is nested more than {depth} levels deep (MAX_JSON_DEPTH).")
     exchange.stream = bool(head.stream) and (endpoint.writes or endpoint.made is not None)
+    note(exchange, target, head)
+    return head
+
+
+def note(exchange: Exchange, target: Target, head: Head) -> None:
+    """Whom the call is for, its tags and its model. Raises MissingParameter, InvalidValue."""
     named = exchange.config.end_user_header
     end_user = (exchange.header(named) if named else "") or head.end_user
     exchange.end_user = clean_text(end_user, MAX_LENGTHS["end_user"])
@@ -158,7 +174,6 @@ def parse(exchange: Exchange, target: Target, body: bytes) -> Head:
     exchange.model_asked = model
     if not model_name_is_valid(model):
         raise InvalidValue("Invalid value for 'model': use a name such as gpt-4o-mini.", param="model")
-    return head
 
 
 def _tags(exchange: Exchange, head: Head) -> tuple[str, ...]:

@@ -12,9 +12,10 @@ from urllib.parse import parse_qs, unquote
 from apps.core import endpoints
 from apps.core.errors import InvalidValue, MethodNotAllowed, UnknownPath
 from apps.gateway.gemini_streams import GeminiArrayMeter, GeminiMeter
-from apps.gateway.governance.making import PICTURES, SPEAKING, Made
+from apps.gateway.governance.making import NOTHING, PICTURES, SPEAKING, Made
 from apps.gateway.media_streams import ImagesMeter, SpeechMeter
 from apps.gateway.streams import ChatMeter, MessagesMeter, ResponsesMeter, StreamMeter
+from apps.policies.counters.plan import Part
 from apps.providers.dialects import anthropic, gemini, openai
 from apps.providers.dialects.dialect import Dialect
 from apps.providers.names import model_name_is_valid
@@ -38,6 +39,7 @@ class Endpoint:
     # How it says a number of tokens. Where there is such a thing, counting them is all it does: it is free, and takes nothing of
     # limits and budgets.
     counted: Callable[[int], bytes] | None = None
+    takes: Part = "all"  # of limits and budgets
 
     @property
     def scope(self) -> str:
@@ -107,6 +109,18 @@ BATCH_EMBED_CONTENTS = Endpoint(
     writes=False,
     also=endpoints.EMBEDDINGS,
 )
+# A session over a WebSocket, what is said in it (apps.gateway.realtime), and secrets that open one.
+REALTIME = Endpoint(endpoints.REALTIME, "GET", "/realtime", writes=False, is_free=True, takes="limits", made=NOTHING)
+REALTIME_SECRETS = Endpoint(
+    endpoints.REALTIME_SECRETS,
+    "POST",
+    "/realtime/client_secrets",
+    writes=False,
+    is_free=True,
+    takes="limits",
+    made=NOTHING,
+    also=endpoints.REALTIME,
+)
 MODELS = Endpoint(endpoints.MODELS, "GET", "/models")
 ANTHROPIC_MODELS = Endpoint(endpoints.MODELS, "GET", "/models", dialect=anthropic.DIALECT)
 GEMINI_MODELS = Endpoint(endpoints.MODELS, "GET", "/models", dialect=gemini.DIALECT)
@@ -132,7 +146,7 @@ _OPERATIONS = {endpoint.path: endpoint for endpoint in _OPENAI}
 _EXACT = {
     prefix + endpoint.path: Target(endpoint)
     for prefixes, served in (
-        (("/v1", "/openai/v1", "/openai"), (*_OPERATIONS.values(), MODELS)),
+        (("/v1", "/openai/v1", "/openai"), (*_OPERATIONS.values(), REALTIME, REALTIME_SECRETS, MODELS)),
         (("/v1", "/anthropic/v1"), (MESSAGES, COUNT_TOKENS)),
         (("/anthropic/v1",), (ANTHROPIC_MODELS,)),
     )
@@ -219,8 +233,8 @@ def _find_by_pattern(path: str) -> Target:
             return Target(endpoint, _name(deployment, "deployment"))
     raise UnknownPath(
         "This gateway does not serve this path. It serves chat/completions, responses, completions, embeddings, "
-        "moderations, images/generations, audio/speech and models under /v1, /openai/v1 and /openai, messages under /v1 and "
-        "/anthropic/v1, and models/{model}:generateContent, :streamGenerateContent, :countTokens, :embedContent and "
+        "moderations, images/generations, audio/speech, realtime and models under /v1, /openai/v1 and /openai, messages under "
+        "/v1 and /anthropic/v1, and models/{model}:generateContent, :streamGenerateContent, :countTokens, :embedContent and "
         ":batchEmbedContents under /v1, /v1beta and /v1alpha."
     )
 

@@ -31,6 +31,8 @@ OPENAI_PATHS: Mapping[str, str] = {
     _MODERATIONS: "/moderations",
     _IMAGES: "/images/generations",
     _SPEECH: "/audio/speech",
+    endpoints.RERANK: "/rerank",
+    endpoints.REALTIME: "/realtime",
     _MODELS: "/models",
 }
 ANTHROPIC_PATHS: Mapping[str, str] = {
@@ -50,6 +52,7 @@ GEMINI_PATHS: Mapping[str, str] = {
 _COHERE_PATHS: Mapping[str, str] = {
     _CHAT: "/compatibility/v1/chat/completions",
     _EMBEDDINGS: "/compatibility/v1/embeddings",
+    endpoints.RERANK: "/v2/rerank",
     _MODELS: "/v1/models?page_size=1000",
 }
 
@@ -78,10 +81,13 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "openai": Kind(base_url="https://api.openai.com/v1"),
+    "openai": Kind(
+        base_url="https://api.openai.com/v1",
+        paths={name: path for name, path in OPENAI_PATHS.items() if name != endpoints.RERANK},
+    ),
     # Its paths are apps.providers.addressing's; what can be called there are deployments, which it does not list.
     "azure_openai": Kind(
-        paths=_having(_RESPONSES, _COMPLETIONS, _EMBEDDINGS, _IMAGES, _SPEECH),
+        paths=_having(_RESPONSES, _COMPLETIONS, _EMBEDDINGS, _IMAGES, _SPEECH, endpoints.REALTIME),
         within_paths=("/v1", "/openai"),
         key_header="api-key",
         lists_what_can_be_called=False,
@@ -118,7 +124,8 @@ KINDS: Mapping[str, Kind] = {
     "deepseek": Kind(base_url="https://api.deepseek.com", paths=_having(), output_cap="max_tokens"),
     "xai": Kind(base_url="https://api.x.ai/v1", paths=_having(_RESPONSES, _COMPLETIONS, _EMBEDDINGS, _IMAGES)),
     "together": Kind(
-        base_url="https://api.together.xyz/v1", paths=_having(_COMPLETIONS, _EMBEDDINGS, _IMAGES, _SPEECH)
+        base_url="https://api.together.xyz/v1",
+        paths=_having(_COMPLETIONS, _EMBEDDINGS, _IMAGES, _SPEECH, endpoints.RERANK),
     ),
     "fireworks": Kind(
         base_url="https://api.fireworks.ai/inference/v1", paths=_having(_RESPONSES, _COMPLETIONS, _EMBEDDINGS)

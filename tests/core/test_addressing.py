@@ -11,13 +11,14 @@ from apps.providers.addressing import authentication, secret_is_sendable, target
 from apps.providers.kinds import KINDS, trimmed
 from apps.providers.kinds import OPENAI_PATHS as PATHS
 
-CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, IMAGES, SPEECH, MODELS = (
+CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, IMAGES, SPEECH, REALTIME, MODELS = (
     endpoints.CHAT_COMPLETIONS,
     endpoints.COMPLETIONS,
     endpoints.EMBEDDINGS,
     endpoints.RESPONSES,
     endpoints.IMAGES,
     endpoints.SPEECH,
+    endpoints.REALTIME,
     endpoints.MODELS,
 )
 
@@ -51,6 +52,7 @@ def test_azures_base_url_may_be_written_in_any_of_its_ways(suffix: str) -> None:
         EMBEDDINGS: "/openai/v1/embeddings",
         IMAGES: "/openai/v1/images/generations",
         SPEECH: "/openai/v1/audio/speech",
+        REALTIME: "/openai/v1/realtime",
         MODELS: "/openai/v1/models",
     }
     assert targets("azure_openai", base, "2024-10-21", "dep") == {
@@ -60,6 +62,7 @@ def test_azures_base_url_may_be_written_in_any_of_its_ways(suffix: str) -> None:
         EMBEDDINGS: "/openai/deployments/dep/embeddings?api-version=2024-10-21",
         IMAGES: "/openai/deployments/dep/images/generations?api-version=2024-10-21",
         SPEECH: "/openai/deployments/dep/audio/speech?api-version=2024-10-21",
+        REALTIME: "/openai/realtime?api-version=2024-10-21",
         MODELS: "/openai/models?api-version=2024-10-21",
     }
 

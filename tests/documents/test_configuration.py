@@ -9,7 +9,7 @@ from tests.documents.markdown import ROOT, code, rows
 PAGE = ROOT / "docs/configuration.md"
 REQUIRED = {"SECRET_KEY", "SEALING_KEYS", "DATABASE_URL", "REDIS_URL"}
 # Their defaults are put together from other settings; the page says how.
-COMPUTED = {"DATA_DIR", "SPOOL_DIR", "PUBLIC_URL"}
+COMPUTED = {"DATA_DIR", "SPOOL_DIR", "UPLOAD_DIR", "PUBLIC_URL"}
 
 
 def _read_by(source: Path) -> dict[str, str | None]:

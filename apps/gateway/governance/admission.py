@@ -44,7 +44,7 @@ class Admission:
             if call.routes[0].sheet(exchange.arrived_at) is None:
                 _note_unpriced(exchange, call, policy.unpriced, budgets=False)
             return NO_HOLD
-        packed = governor.packed(exchange.end_user, exchange.tags)
+        packed = governor.packed(exchange.end_user, exchange.tags, call.target.endpoint.takes)
         request = packed.request
         typical = self._typical_of(call)
         amount = worst = 0

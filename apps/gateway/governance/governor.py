@@ -16,7 +16,7 @@ from apps.core.errors import (
 )
 from apps.gateway.counters.counters import Packed
 from apps.gateway.directory.views import ModelView, Route
-from apps.policies.counters.plan import BudgetRule, Place, places, request
+from apps.policies.counters.plan import BudgetRule, Part, Place, places, request, without_slots
 from apps.policies.effective import EffectivePolicy, Rules, effective_policy
 from apps.policies.routing import select_routes
 
@@ -67,7 +67,7 @@ class Governor:
             place.scope == "end_user" for place in self.places
         )
         self._packed: tuple[float, Packed] | None = None
-        self._variants: dict[tuple[str, tuple[str, ...]], tuple[float, Packed]] = {}
+        self._variants: dict[tuple[str, tuple[str, ...], Part], tuple[float, Packed]] = {}
         self._choices: dict[str, tuple[ModelView, Choice]] = {}
 
     @property
@@ -75,24 +75,28 @@ class Governor:
         """Whether any limit or budget holds."""
         return bool(self.places or self.budgets)
 
-    def packed(self, end_user: str, tags: tuple[str, ...]) -> Packed:
+    def packed(self, end_user: str, tags: tuple[str, ...], part: Part = "all") -> Packed:
         """The questions to the store for a call of this end user with these tags."""
         now = time.time()
         if not self.conditional or not (end_user or tags):
-            known = self._packed
-            if known is None or now >= known[0]:
-                known = self._packed = self._pack("", (), now)
-            return known[1]
-        key = (end_user, tags)
+            if part == "all":
+                known = self._packed
+                if known is None or now >= known[0]:
+                    known = self._packed = self._pack("", (), now, part)
+                return known[1]
+            end_user, tags = "", ()
+        key = (end_user, tags, part)
         known = self._variants.get(key)
         if known is None or now >= known[0]:
             if len(self._variants) >= _VARIANTS:
                 del self._variants[next(iter(self._variants))]
-            known = self._variants[key] = self._pack(end_user, tags, now)
+            known = self._variants[key] = self._pack(end_user, tags, now, part)
         return known[1]
 
-    def _pack(self, end_user: str, tags: tuple[str, ...], now: float) -> tuple[float, Packed]:
-        asked = request(self.organization, self._token, self.places, self.budgets, end_user=end_user, tags=tags, at=now)
+    def _pack(self, end_user: str, tags: tuple[str, ...], now: float, part: Part) -> tuple[float, Packed]:
+        limited = without_slots(self.places) if part == "piece" else self.places
+        budgets = () if part == "limits" else self.budgets
+        asked = request(self.organization, self._token, limited, budgets, end_user=end_user, tags=tags, at=now)
         return min(asked.ends_at, now + _AGAIN), Packed(asked)
 
     # --- May this caller: 403 ---

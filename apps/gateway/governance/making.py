@@ -114,5 +114,15 @@ def _tells_nothing(_answer: bytes) -> Answer:
     return Answer()
 
 
+def _bounds_nothing(_head: object, _body: bytes) -> Bounds:
+    return Bounds(input_tokens=0, output_tokens=0, audio=False, images=False, searches=0)
+
+
+def _uses_what_is_told(_head: object, _body: bytes, told: Usage | None, **_: object) -> Usage:
+    return told or Usage()
+
+
 PICTURES = Made(picture_bounds, read_images, pictures_used)
 SPEAKING = Made(speech_bounds, _tells_nothing, speech_used, is_json=False)
+# What costs nothing by itself.
+NOTHING = Made(_bounds_nothing, _tells_nothing, _uses_what_is_told)

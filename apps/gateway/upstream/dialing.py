@@ -10,7 +10,6 @@ from typing import Any, Protocol
 import aiohappyeyeballs
 
 from apps.core.errors import ConnectTimeout, EgressBlocked, UpstreamUnreachable
-from apps.gateway.upstream.connection import Connection
 from apps.providers.egress import Egress
 
 _RESOLVED_SECONDS = 10.0
@@ -44,7 +43,7 @@ class Dialer:
         self._tls.set_alpn_protocols(["http/1.1"])
         self._resolved: dict[tuple[str, int], tuple[float, list[AddressInfo]]] = {}
 
-    async def dial(self, place: Place, seconds: float, make: Callable[[], Connection]) -> Connection:
+    async def dial[P: asyncio.BaseProtocol](self, place: Place, seconds: float, make: Callable[[], P]) -> P:
         """An open connection. Raises ConnectTimeout, EgressBlocked or UpstreamUnreachable."""
         try:
             async with asyncio.timeout(seconds):
@@ -75,7 +74,7 @@ class Dialer:
         self._resolved[host, port] = (now + _RESOLVED_SECONDS, found)
         return found
 
-    async def _open(self, connected: socket.socket, place: Place, make: Callable[[], Connection]) -> Connection:
+    async def _open[P: asyncio.BaseProtocol](self, connected: socket.socket, place: Place, make: Callable[[], P]) -> P:
         try:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             _, connection = await asyncio.get_running_loop().create_connection(

@@ -1,9 +1,9 @@
 """What a token's limits and budgets ask of the store, worked out once and used for every call. Pure; no Django."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -14,6 +14,10 @@ from apps.policies.windows import Span, span
 NANO = 1_000_000_000
 _END_USER_SECONDS = 3600  # an end user's counters are forgotten after so long without a call
 _NONE = -1
+
+# What a call takes: everything; limits alone, as what lasts and is paid for piece by piece; or, as one of those pieces does, all
+# but a slot among what runs at once.
+type Part = Literal["all", "limits", "piece"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +156,13 @@ def places(limits: Sequence[Limit]) -> tuple[Place, ...]:
     return tuple(
         Place(scope, subject, kinds.get("requests"), kinds.get("tokens"), kinds.get("concurrency"))
         for (scope, subject), kinds in found.items()
+    )
+
+
+def without_slots(limited: Iterable[Place]) -> tuple[Place, ...]:
+    """The same places, as far as they limit more than what runs at once."""
+    return tuple(
+        replace(place, concurrency=None) for place in limited if place.requests is not None or place.tokens is not None
     )
 
 

@@ -1,0 +1,50 @@
+"""Citations in Anthropic's words: where in which source, and what it says there. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from apps.providers.translation.form import Citation
+
+
+def read_citation(raw: object, start: int | None = None, end: int | None = None) -> Citation | None:
+    """A location as a citation for the text from `start` to `end`; None if it is none."""
+    if not isinstance(raw, dict):
+        return None
+    found = Citation(
+        url=_text(raw, "url") or _address(_text(raw, "source")),
+        title=_text(raw, "title") or _text(raw, "document_title"),
+        quoted=_text(raw, "cited_text"),
+        start=start,
+        end=end,
+    )
+    return found if found.url or found.title or found.quoted else None
+
+
+def read_citations(raw: object, start: int | None = None, end: int | None = None) -> list[Citation]:
+    """The citations of a text block."""
+    if not isinstance(raw, list):
+        return []
+    return [found for each in raw if (found := read_citation(each, start, end)) is not None]
+
+
+def citation_json(citation: Citation) -> dict[str, Any] | None:
+    """A citation as something found on the web; None without an address, as other locations point into the request."""
+    if not citation.url:
+        return None
+    return {
+        "type": "web_search_result_location",
+        "url": citation.url,
+        "title": citation.title or None,
+        "cited_text": citation.quoted,
+        "encrypted_index": "",
+    }
+
+
+def _text(raw: Mapping[str, Any], name: str) -> str:
+    value = raw.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _address(source: str) -> str:
+    """A search result's source, if it is an address: it may be anything."""
+    return source if source.startswith(("https://", "http://")) else ""

@@ -1,0 +1,163 @@
+"""Reading a client's request. Pure."""
+
+from typing import Literal
+
+from apps.providers.translation.form import Format, Message, Request, Text
+from apps.providers.translation.messages.blocks import Met, mark_last, read_cache, read_content, read_summary
+from apps.providers.translation.messages.fields import Fields, Gathered, as_fields, missing, parsed, wrong_value
+from apps.providers.translation.messages.reasoning import read_reasoning
+from apps.providers.translation.messages.tools import ToolChanges, read_choice, read_tools
+
+# Claude Code's first instruction, another one with every request: for Anthropic's accounts, and no model's to read.
+_BILLING = "x-anthropic-billing-header:"
+
+_KNOWN = frozenset(
+    {
+        *("model", "messages", "system", "max_tokens", "stream", "stop_sequences", "temperature", "top_p", "top_k"),
+        *(
+            "tools",
+            "tool_choice",
+            "thinking",
+            "output_config",
+            "output_format",
+            "metadata",
+            "service_tier",
+            "cache_control",
+        ),
+        *("container", "mcp_servers", "inference_geo", "compaction", "thread", "anthropic_version", "anthropic_beta"),
+    }
+)
+_OUTPUT = frozenset({"effort", "format"})
+_METADATA = frozenset({"user_id"})
+_MESSAGE = frozenset({"role", "content", "clear_at"})
+_TIERS = {"auto": "auto", "standard_only": "default"}
+
+# What only Anthropic's own API can do, and what to do without it.
+_ONLY_THERE = {
+    "container": "Leave it out: this model's provider has no containers.",
+    "mcp_servers": "Leave it out: this model's provider calls no MCP servers. Call them yourself, and offer what they do as tools.",
+    "inference_geo": "Leave it out: this model's provider does not let a request say where it is served.",
+    "compaction": "Leave it out, and ask the model in a message of your own for a summary.",
+    "thread": "Leave it out, and send the whole conversation: this model's provider keeps none.",
+}
+_ANYWHERE: tuple[object, ...] = (None, [], {}, "", "global", "not_available")
+
+
+def read_request(body: bytes, model: str, stream: bool | None) -> Request:  # noqa: FBT001  # Spoken's signature
+    """The request. `model`, `stream`: of the path, where they stand there. Raises BadRequest naming the field."""
+    fields = parsed(body)
+    gathered = Gathered()
+    for name in fields.others(_KNOWN):
+        gathered.leave(name)
+    for name, remedy in _ONLY_THERE.items():
+        if fields.json.get(name) not in _ANYWHERE:
+            gathered.refuse(name, remedy)
+    changes = ToolChanges(gathered)
+    messages = _messages(fields, gathered, changes)
+    if cache := read_cache(fields):
+        for message in messages[-1:]:
+            mark_last(message.parts, cache)
+    choice, parallel = read_choice(fields)
+    output = fields.inner("output_config")
+    for name in () if output is None else output.others(_OUTPUT):
+        gathered.leave(f"output_config.{name}")
+    return Request(
+        model=model or fields.required_text("model"),
+        messages=messages,
+        system=_system(fields, gathered),
+        tools=changes.applied(read_tools(fields, gathered)),
+        tool_choice=choice,
+        parallel_tools=parallel,
+        format=_format(fields, output),
+        reasoning=read_reasoning(fields, output, gathered),
+        max_output=fields.count("max_tokens"),
+        temperature=fields.number("temperature"),
+        top_p=fields.number("top_p"),
+        top_k=fields.count("top_k"),
+        stop=fields.texts("stop_sequences"),
+        stream=fields.flag("stream") or False if stream is None else stream,
+        include_usage=True,
+        user=_user(fields, gathered),
+        service_tier=_tier(fields),
+        left=gathered.left,
+        fatal=gathered.fatal,
+    )
+
+
+def _messages(body: Fields, gathered: Gathered, changes: ToolChanges) -> list[Message]:
+    if body.json.get("messages") is None:
+        raise missing("messages", "an array of messages")
+    given = [as_fields(each, f"messages[{place}]") for place, each in enumerate(body.items("messages"))]
+    if not given:
+        raise wrong_value("messages", "send at least one message")
+    last_of_user = max((place for place, each in enumerate(given) if each.json.get("role") == "user"), default=-1)
+    met = Met(gathered)
+    found: list[Message] = []
+    for place, fields in enumerate(given):
+        if not fields.json.keys() <= _MESSAGE:
+            for name in fields.others(_MESSAGE):
+                gathered.leave(fields.named(name))
+        role = fields.required_text("role")
+        if role == "system":
+            changes.read(fields)
+            # Instructions of one turn stay in the list after it, and are not shown to the model any more.
+            if fields.text("clear_at") == "next_user_message" and place < last_of_user:
+                continue
+            if fields.json.get("content") is not None:
+                _add(found, "system", fields, met)
+        elif role == "user":
+            _add(found, "user", fields, met)
+        elif role == "assistant":
+            if summary := read_summary(fields):
+                found = [Message("user", [summary])]
+            _add(found, "assistant", fields, met)
+        else:
+            raise wrong_value(fields.named("role"), "use user, assistant or system")
+    if not found:
+        raise wrong_value("messages", "send at least one message that says something")
+    return found
+
+
+def _add(messages: list[Message], role: Literal["system", "user", "assistant"], fields: Fields, met: Met) -> None:
+    parts = read_content(fields.json.get("content"), fields.named("content"), met, role)
+    if parts:
+        messages.append(Message(role, parts))
+
+
+def _system(body: Fields, gathered: Gathered) -> list[Text]:
+    given = body.json.get("system")
+    parts = read_content(given, "system", Met(gathered), "system") if given is not None else []
+    texts = [part for part in parts if isinstance(part, Text)]
+    if texts and texts[0].text.startswith(_BILLING):
+        gathered.leave("system[0]" if isinstance(given, list) else "system")
+        texts[0].text = texts[0].text.partition("\n")[2]
+    return [text for text in texts if text.text]
+
+
+def _format(body: Fields, output: Fields | None) -> Format | None:
+    """`output_config.format`, or `output_format`, as it was called before."""
+    asked = output.inner("format") if output is not None else None
+    if asked is None:
+        asked = body.inner("output_format")
+    if asked is None:
+        return None
+    if asked.required_text("type") != "json_schema":
+        raise wrong_value(asked.named("type"), "use json_schema")
+    schema = asked.free("schema")
+    if schema is None:
+        raise missing(asked.named("schema"), "a JSON Schema")
+    return Format(schema=schema, strict=True)
+
+
+def _user(body: Fields, gathered: Gathered) -> str:
+    metadata = body.inner("metadata")
+    if metadata is None:
+        return ""
+    for name in metadata.others(_METADATA):
+        gathered.leave(f"metadata.{name}")
+    return metadata.text("user_id")
+
+
+def _tier(body: Fields) -> str:
+    tier = body.text("service_tier")
+    return _TIERS.get(tier, tier)
