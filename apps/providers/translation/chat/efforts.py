@@ -1,0 +1,60 @@
+"""How much a model shall think, in the words that its provider takes. Pure."""
+
+from apps.providers.translation.chat.providers import habits_of
+from apps.providers.translation.form import Json, Reasoning
+from apps.providers.translation.losses import Losses
+from apps.providers.translation.upstream import Upstream
+
+_FIELD = "reasoning_effort"
+_SCALE = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+_BY_BUDGET = ((0, "none"), (1024, "low"), (8192, "medium"))  # tokens up to which, effort
+
+
+def reasoning_fields(reasoning: Reasoning, upstream: Upstream, losses: Losses) -> Json:
+    """The fields of the request. An effort that the model is known not to have becomes the nearest one, and is told to be lost."""
+    wanted = reasoning.effort or _of_budget(reasoning.budget, upstream)
+    if not wanted:
+        return {}
+    if upstream.lacks("reasoning"):
+        if wanted != "none":
+            losses.hint(_FIELD)
+        return {}
+    habits = habits_of(upstream)
+    if habits.efforts == "listed" and not upstream.efforts:
+        losses.hint(_FIELD)
+        return {}
+    fields: Json = {}
+    if habits.efforts == "thinking" and not upstream.efforts:
+        fields["thinking"] = {"type": "disabled" if wanted == "none" else "enabled"}
+        if wanted == "none" or not habits.offered:
+            return fields
+    effort = _offered(wanted, upstream, losses, was_said=bool(reasoning.effort))
+    return fields | {_FIELD: effort} if effort else fields
+
+
+def _of_budget(budget: int | None, upstream: Upstream) -> str:
+    """The effort that a budget in tokens stands for; empty if the model shall decide."""
+    if budget is None or budget < 0:
+        return ""
+    for most, effort in _BY_BUDGET:
+        if budget <= most:
+            return effort
+    return "xhigh" if budget > 24_576 and "xhigh" in upstream.efforts else "high"
+
+
+def _offered(wanted: str, upstream: Upstream, losses: Losses, *, was_said: bool) -> str:
+    if wanted not in _SCALE:
+        return wanted  # newer than this table, or the provider's to refuse
+    offered = upstream.efforts or [
+        effort for effort in habits_of(upstream).offered if f"no_effort_{effort}" not in upstream.caps
+    ]
+    if wanted in offered:
+        return wanted
+    if wanted == "none":
+        losses.meaning(_FIELD, f"This model cannot do without thinking: use {', '.join(offered)}.")
+        return ""
+    place = _SCALE.index(wanted)
+    others = [effort for effort in offered if effort != "none" and effort in _SCALE]
+    if was_said or not others:
+        losses.hint(_FIELD)
+    return min(others, key=lambda effort: (abs(_SCALE.index(effort) - place), -_SCALE.index(effort)), default="")

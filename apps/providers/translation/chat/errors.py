@@ -1,0 +1,46 @@
+"""What a provider's refusal says, in whatever form. Pure."""
+
+from typing import Any
+
+import orjson
+
+from apps.providers.refusals import openai_refusal
+from apps.providers.translation.form import Failed
+
+_MESSAGE_MAX = 2000
+_STATUSES = range(400, 600)
+
+
+def read_error(status: int, body: bytes) -> Failed:
+    """The refusal."""
+    error = orjson.loads(openai_refusal(status, body))["error"]
+    code, param, kind = error.get("code"), error.get("param"), error.get("type")
+    return Failed(
+        message=error["message"][:_MESSAGE_MAX],
+        type=kind if isinstance(kind, str) else "",
+        code=code if isinstance(code, str) else "",
+        param=param if isinstance(param, str) else "",
+        status=status,
+    )
+
+
+def failure_in(said: dict[str, Any]) -> Failed | None:
+    """The failure that a part of a stream, or an answer of status 200, tells; None if it tells none."""
+    if not said.get("error") and said.get("object") != "error":
+        choices = said.get("choices")
+        first = choices[0] if isinstance(choices, list) and choices else None
+        if not isinstance(first, dict) or not first.get("error"):
+            return None
+        said = {"error": first["error"]}
+    error = said.get("error")
+    code = error.get("code") if isinstance(error, dict) else said.get("code")
+    try:
+        status = int(code) if isinstance(code, str | int) else 0
+    except ValueError:
+        status = 0
+    try:
+        found = read_error(status, orjson.dumps(said))
+    except TypeError:  # too deep to be looked into
+        found = Failed(message="The provider failed in a way that cannot be read.")
+    found.status = status if status in _STATUSES else 0
+    return found

@@ -1,0 +1,164 @@
+"""Reading the `messages` of a chat request. Pure."""
+
+from typing import Any
+
+import orjson
+
+from apps.providers.translation.chat.fields import Fields, Lost
+from apps.providers.translation.chat.parts_read import image_of, read_cache, read_citation, read_content
+from apps.providers.translation.chat.thoughts import read_call_signature, read_thoughts
+from apps.providers.translation.form import Image, Message, Part, Refusal, Text, ToolCall, ToolResult
+
+_ROLES = "system, developer, user, assistant or tool"
+
+
+def read_messages(request: Fields, lost: Lost) -> tuple[list[Text], list[Message]]:
+    """Instructions before the first turn, and the turns. Results of tools that follow each other are one turn.
+
+    Raises BadRequest naming the field.
+    """
+    if request.get("messages") is None:
+        raise request.missing("messages")
+    conversation = _Conversation(lost)
+    for message in request.objects("messages"):
+        conversation.add(message)
+    return conversation.system, conversation.messages
+
+
+class _Conversation:
+    """The messages read so far, and the calls of tools among them."""
+
+    def __init__(self, lost: Lost) -> None:
+        self.system: list[Text] = []
+        self.messages: list[Message] = []
+        self._lost = lost
+        self._names: dict[str, str] = {}  # of called tools, by the call's id
+        self._unanswered: dict[str, str] = {}  # id of the last call of a function in the older form, by its name
+
+    def add(self, message: Fields) -> None:
+        role = message.required_text("role")
+        match role:
+            case "system" | "developer":
+                self._add_instruction(message)
+            case "user":
+                self._add_turn("user", message, self._said_by_user(message))
+            case "assistant":
+                self._add_turn("assistant", message, self._said_by_assistant(message))
+            case "tool" | "function":
+                self._add_result(message, role)
+            case _:
+                raise message.impossible("role", f"use {_ROLES}")
+        self._lost.leave_unread(message, "messages")
+
+    def _add_instruction(self, message: Fields) -> None:
+        texts: list[Text] = []
+        for part in read_content(message, self._lost):
+            if isinstance(part, Text):
+                texts.append(part)
+            else:
+                self._lost.refuse(
+                    message.at("content"), "Instructions are text: send anything else in a turn of the user."
+                )
+        if not self.messages:
+            self.system += texts
+        elif texts:
+            self.messages.append(Message("system", list(texts), message.text("name")))
+
+    def _add_turn(self, role: Any, message: Fields, parts: list[Part]) -> None:
+        if parts:
+            self.messages.append(Message(role, parts, message.text("name")))
+
+    def _said_by_user(self, message: Fields) -> list[Part]:
+        if message.get("content") is None:
+            raise message.missing("content")
+        return read_content(message, self._lost)
+
+    def _said_by_assistant(self, message: Fields) -> list[Part]:
+        lost = self._lost
+        thoughts = read_thoughts({name: message.get(name) for name in _THOUGHTS})
+        parts: list[Part] = [*thoughts]
+        content = [part for part in read_content(message, lost) if not isinstance(part, Text) or part.text]
+        self._cite(message, content)
+        parts += content
+        if refusal := message.text("refusal"):
+            parts.append(Refusal(refusal))
+        parts += self._pictures(message)
+        parts += self._calls(message)
+        if message.get("audio") is not None:
+            lost.refuse(message.at("audio"), "Send what was said as text: only its provider keeps the sound.", "audio")
+        return parts
+
+    def _cite(self, message: Fields, content: list[Part]) -> None:
+        citations = [found for said in message.items("annotations") if (found := read_citation(said)) is not None]
+        text = next((part for part in content if isinstance(part, Text)), None)
+        if citations and text is not None:
+            text.citations = citations
+
+    def _pictures(self, message: Fields) -> list[Image]:
+        """Pictures that the model has made, as answers give them."""
+        return [
+            image_of(picture.required_inner("image_url").required_text("url")) for picture in message.objects("images")
+        ]
+
+    def _calls(self, message: Fields) -> list[ToolCall]:
+        calls = [self._call(call) for call in message.objects("tool_calls")]
+        legacy = message.inner("function_call")
+        if legacy is not None:
+            name = legacy.required_text("name")
+            made = ToolCall(id=f"call_{len(self.messages)}_{len(calls)}", name=name, arguments=_arguments(legacy))
+            self._unanswered[name] = made.id
+            calls.append(made)
+        for call in calls:
+            self._names[call.id] = call.name
+        return calls
+
+    def _call(self, call: Fields) -> ToolCall:
+        said = {"extra_content": call.get("extra_content")}
+        call.get("index")  # of streams, which clients put together may have kept
+        signature, origin = read_call_signature(said)
+        if call.text("type") == "custom":
+            custom = call.required_inner("custom")
+            found = ToolCall(
+                id=call.required_text("id"),
+                name=custom.required_text("name"),
+                arguments=custom.text("input"),
+                custom=True,
+            )
+        else:
+            function = call.required_inner("function")
+            found = ToolCall(
+                id=call.required_text("id"), name=function.required_text("name"), arguments=_arguments(function)
+            )
+        found.signature, found.origin = signature, origin
+        self._lost.leave_unread(call, "tool_calls")
+        return found
+
+    def _add_result(self, message: Fields, role: str) -> None:
+        name = message.text("name")
+        is_legacy = role == "function"
+        made_by = self._unanswered.pop(name, f"call_{name}") if is_legacy else message.required_text("tool_call_id")
+        result = ToolResult(id=made_by, name=self._names.get(made_by, name), cache=read_cache(message))
+        for part in read_content(message, self._lost):
+            if isinstance(part, Text | Image):
+                result.parts.append(part)
+            else:
+                self._lost.refuse(message.at("content"), "Send results of tools as text or pictures.", "tool content")
+        last = self.messages[-1] if self.messages else None
+        if last is not None and last.role == "user" and all(isinstance(part, ToolResult) for part in last.parts):
+            last.parts.append(result)
+        else:
+            self.messages.append(Message("user", [result]))
+
+
+_THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details")
+
+
+def _arguments(function: Fields) -> str:
+    """JSON text, which some clients send as what it means."""
+    said = function.get("arguments")
+    if isinstance(said, dict | list):
+        try:
+            return orjson.dumps(said).decode()
+        except TypeError as exc:  # too deep
+            raise function.wrong("arguments", "a JSON text") from exc
+    return function.text("arguments") or "{}"

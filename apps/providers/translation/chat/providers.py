@@ -1,0 +1,115 @@
+"""How providers that speak OpenAI's chat differ in the requests that they take. Pure.
+
+Facts: their API references. What nobody is known to refuse is sent; a provider's own refusal then says more than a guess.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from apps.providers.kinds import KINDS
+from apps.providers.translation.upstream import Upstream
+
+# Fields that not everybody takes, each by its name in OpenAI's chat; a few by a name of ours.
+_COMMON = frozenset(
+    {"logit_bias", "logprobs", "n", "seed", "user", "name", "parallel_tool_calls", "files", "named_tool"}
+)
+_OPENAIS = _COMMON | {"verbosity", "refusal", "custom", "allowed_tools", "file_ids"}
+
+type Breakpoints = Literal["", "prompt_cache_breakpoint", "cache_control"]
+type Efforts = Literal["any", "listed", "thinking"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Habits:
+    """What a provider takes."""
+
+    takes: frozenset[str] = _COMMON
+    output_cap: str = "max_tokens"
+    seed: str = "seed"
+    forced: str = "required"  # its word for: some tool must be called
+    tiers: frozenset[str] = frozenset()  # of service, beside its standard one
+    # How it is told how much to think: `reasoning_effort`; that, but of models alone whose row lists efforts; a switch `thinking`.
+    efforts: Efforts = "any"
+    offered: tuple[str, ...] = ("none", "low", "medium", "high")  # efforts of models whose row lists none
+    keeps_thoughts: bool = False  # wants them back, as `reasoning_content`, while tools are at work
+    keeps_details: bool = False  # wants signatures back as it has sent them
+    marks: Breakpoints = ""  # how it is told up to where the prompt may be kept
+    documents: Literal["file", "document_url"] = "file"
+    is_strict_in_order: bool = False  # one turn after the other, none of the user's after a tool's
+    tool_id: re.Pattern[str] | None = None  # what the id of a call must look like
+    empty: str | None = None  # the content of an assistant's message that has none
+    prefills: bool = False  # goes on with an assistant's last message, once it is marked as `prefix`
+
+
+_HABITS: Mapping[str, Habits] = {
+    "openai": Habits(
+        takes=_OPENAIS | {"prompt_cache_key"},
+        output_cap="max_completion_tokens",
+        tiers=frozenset({"flex", "priority", "fast", "scale"}),
+        offered=("none", "minimal", "low", "medium", "high", "xhigh", "max"),
+    ),
+    "azure_openai": Habits(
+        takes=_OPENAIS,
+        output_cap="max_completion_tokens",
+        offered=("none", "minimal", "low", "medium", "high", "xhigh", "max"),
+    ),
+    # Refuses every field that it does not know.
+    "mistral": Habits(
+        takes=frozenset({"n", "seed", "logprobs", "parallel_tool_calls", "files", "named_tool"}),
+        seed="random_seed",
+        forced="any",
+        efforts="listed",
+        documents="document_url",
+        is_strict_in_order=True,
+        tool_id=re.compile(r"[a-zA-Z0-9]{9}"),
+        empty="",
+        prefills=True,
+    ),
+    "cohere": Habits(takes=frozenset({"seed"}), offered=("none", "high")),
+    "groq": Habits(takes=frozenset({"seed", "user", "parallel_tool_calls", "named_tool"}), tiers=frozenset({"flex"})),
+    "deepseek": Habits(
+        takes=frozenset({"logprobs", "named_tool"}),
+        efforts="thinking",
+        offered=("none", "high", "max"),
+        keeps_thoughts=True,
+    ),
+    "moonshot": Habits(takes=frozenset({"n", "files"}), efforts="thinking", offered=(), keeps_thoughts=True),
+    "xai": Habits(efforts="listed"),
+    "cerebras": Habits(takes=frozenset({"logprobs", "seed", "user", "parallel_tool_calls", "named_tool"})),
+    "together": Habits(takes=_COMMON | {"top_k"}),
+    "fireworks": Habits(takes=_COMMON | {"top_k"}),
+    "openrouter": Habits(
+        takes=_COMMON | {"top_k", "verbosity", "file_urls"},
+        offered=("none", "minimal", "low", "medium", "high", "xhigh"),
+        keeps_details=True,
+        marks="cache_control",
+        prefills=True,
+    ),
+    # Refuses to let a model think that cannot, and does not heed tool_choice.
+    "ollama": Habits(takes=frozenset({"seed", "user", "name"}), efforts="listed", forced=""),
+    "openai_compatible": Habits(takes=_COMMON | {"top_k"}, keeps_details=True),
+}
+_OTHERS = Habits()
+
+_GPT = re.compile(r"gpt-(\d+)(?:\.(\d+))?(?:-|$)")
+
+
+def habits_of(upstream: Upstream) -> Habits:
+    """What the provider takes."""
+    return _HABITS.get(upstream.provider, _OTHERS)
+
+
+def marks_of(upstream: Upstream) -> Breakpoints:
+    """How the model is told up to where the prompt may be kept; empty: it is not, most keep it of themselves."""
+    if upstream.provider == "openai":
+        gpt = _GPT.match(upstream.model)
+        return "prompt_cache_breakpoint" if gpt and (int(gpt[1]), int(gpt[2] or 0)) >= (5, 6) else ""
+    return habits_of(upstream).marks
+
+
+def takes_stream_options(upstream: Upstream) -> bool:
+    """Whether a stream's usage has to be asked for."""
+    kind = KINDS.get(upstream.provider)
+    return kind is None or kind.takes_stream_options
