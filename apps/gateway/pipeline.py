@@ -78,9 +78,12 @@ async def answer(exchange: Exchange, means: Means, *, records_are_possible: bool
     model = stages.resolve(exchange.model_asked, await stages.models_of(token, directory), governor)  # 403, 404, 502
     choice = governor.choose(model)  # 403
     routes, skipped = stages.serving(target.endpoint, model, choice)  # 400
-    if target.endpoint.counted is not None and not any(target.endpoint.name in route.heads for route in routes):
-        await answer_estimate(exchange, target.endpoint.counted(estimated_input(body)))
-        return
+    counted = target.endpoint.counted
+    if counted is not None:
+        routes = tuple([route for route in routes if route.serves(target.endpoint.name)])
+        if not routes:
+            await answer_estimate(exchange, counted(estimated_input(body)))
+            return
     call = Call(token, target, head, body, model, routes, skipped, stream=exchange.stream)
     stages.translate(exchange, call)  # 400
     stages.find_cached(call)

@@ -7,9 +7,12 @@ from apps.core.errors import UpstreamDisconnected, UpstreamMalformed
 from apps.gateway.streams import StreamMeter
 from apps.gateway.translation.refusal import UpstreamRefusal
 from apps.providers.dialects.dialect import Dialect
-from apps.providers.translation.form import Ended, Event, Failed
+from apps.providers.translation.form import Begun, Ended, Event, Failed, Ping, Used
 from apps.providers.translation.spoken import StreamReader, StreamWriter
 from apps.providers.usage import Usage
+
+# What may come before a failure that is an answer of its own.
+_WORDLESS = (Begun, Ping, Used)
 
 
 class Passing(Protocol):
@@ -123,7 +126,7 @@ class TranslatedStream:
         if isinstance(last, Failed):
             self.complete = True
             self.error = last.code or last.type or "error"
-            if not self._writer.events:
+            if not self._writer.events and all(isinstance(event, _WORDLESS) for event in events[:-1]):
                 refusal = UpstreamRefusal(last, last.status or 502)
                 self.refusal = self._dialect.status(refusal), self._dialect.error_body(refusal, "")
         elif isinstance(last, Ended):

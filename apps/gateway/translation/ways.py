@@ -2,17 +2,23 @@
 
 from collections.abc import Mapping
 
+from apps.core import endpoints
 from apps.gateway.directory.views import Route
 from apps.gateway.surfaces import (
     CHAT_COMPLETIONS,
     GENERATE_CONTENT,
+    MESSAGES,
     RESPONSES,
     STREAM_GENERATE_CONTENT,
     Endpoint,
 )
 
 # By the client's endpoint, best first: what is lost least on the way, and is found with the most providers.
-_WAYS: Mapping[str, tuple[Endpoint, ...]] = {}
+_WAYS: Mapping[str, tuple[Endpoint, ...]] = {
+    endpoints.CHAT_COMPLETIONS: (MESSAGES,),
+    endpoints.MESSAGES: (CHAT_COMPLETIONS,),
+}
+_COUNTED_FOR = {endpoints.COUNT_TOKENS: MESSAGES, endpoints.COUNT_CONTENT: GENERATE_CONTENT}
 _RESPONSES_ONLY = "responses"  # as the book calls models that no other endpoint has
 
 
@@ -20,7 +26,7 @@ def way(route: Route, endpoint: Endpoint, *, stream: bool) -> Endpoint | None:
     """The endpoint that the route is asked at for this one; the same where nothing need be translated; None: it cannot do it."""
     name, heads = endpoint.name, route.heads
     ways = _WAYS.get(name, ())
-    if route.mode == _RESPONSES_ONLY and RESPONSES.name in heads and CHAT_COMPLETIONS in ways:
+    if route.mode == _RESPONSES_ONLY and RESPONSES.name in heads and CHAT_COMPLETIONS in (endpoint, *ways):
         return endpoint if name == RESPONSES.name else RESPONSES
     if name in heads:
         return endpoint
@@ -31,5 +37,10 @@ def way(route: Route, endpoint: Endpoint, *, stream: bool) -> Endpoint | None:
 
 
 def can_serve(route: Route, endpoint: Endpoint) -> bool:
-    """Whether the route can answer calls of this endpoint at all."""
-    return way(route, endpoint, stream=False) is not None
+    """Whether the route can answer calls of this endpoint at all.
+
+    Counting tokens, if it can answer those that they are counted for: what its provider cannot count, we estimate.
+    """
+    if way(route, endpoint, stream=False) is not None:
+        return True
+    return endpoint.counted is not None and way(route, _COUNTED_FOR[endpoint.name], stream=False) is not None
