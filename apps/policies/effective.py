@@ -201,34 +201,46 @@ class _Lists:
     __slots__ = ("_answers", "_lists")
 
     def __init__(self, layers: Iterable[Rules], kind: str, compiled: Callable[[tuple[str, ...]], NamePatterns]) -> None:
-        self._answers: dict[str, Denial | None] = {}
+        self._answers: dict[tuple[str, ...], Denial | None] = {}
         self._lists: list[tuple[Rules, str, bool, NamePatterns]] = []
         for rules in layers:
             for name, allows in ((f"denied_{kind}", False), (f"allowed_{kind}", True)):
                 if texts := getattr(rules, name):
                     self._lists.append((rules, name, allows, compiled(texts)))
 
-    def denied(self, name: str) -> Denial | None:
+    def denied(self, *names: str) -> Denial | None:
+        """Who refuses what has these names: a deny list by any of them, an allow list if it has none of them."""
         if not self._lists:
             return None
         try:
-            return self._answers[name]
+            return self._answers[names]
         except KeyError:
             pass
-        answer = self._ask(name)
+        answer = self._ask(names)
         if len(self._answers) >= _ANSWERS_KEPT:
             self._answers.clear()
-        self._answers[name] = answer
+        self._answers[names] = answer
         return answer
 
-    def _ask(self, name: str) -> Denial | None:
+    def barred(self, *names: str) -> Denial | None:
+        """Who refuses what has these names by a deny list."""
         for rules, rule, allows, patterns in self._lists:
-            match = patterns.match(name)
+            if not allows and (match := _first_match(patterns, names)) is not None:
+                return Denial(rule, rules.layer, rules.name, (match,))
+        return None
+
+    def _ask(self, names: tuple[str, ...]) -> Denial | None:
+        for rules, rule, allows, patterns in self._lists:
+            match = _first_match(patterns, names)
             if allows and match is None:
                 return Denial(rule, rules.layer, rules.name, patterns.texts)
             if not allows and match is not None:
                 return Denial(rule, rules.layer, rules.name, (match,))
         return None
+
+
+def _first_match(patterns: NamePatterns, names: tuple[str, ...]) -> str | None:
+    return next((match for name in names if (match := patterns.match(name)) is not None), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -262,9 +274,13 @@ class EffectivePolicy:
         """Who refuses this endpoint (apps.core.endpoints)."""
         return self._endpoints.denied(endpoint)
 
-    def model_denied(self, model: str) -> Denial | None:
-        """Who refuses this model, by the name that the client asked for."""
-        return self._models.denied(model)
+    def model_denied(self, *names: str) -> Denial | None:
+        """Who refuses this model, by the name that the client asked for: two names, where it asked for `provider/model`."""
+        return self._models.denied(*names)
+
+    def model_barred(self, *names: str) -> Denial | None:
+        """Who refuses a route to this model by a deny list, whatever the name that the client asked for."""
+        return self._models.barred(*names)
 
     def provider_denied(self, provider: str) -> Denial | None:
         """Who refuses this provider: its routes are not taken."""

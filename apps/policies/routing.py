@@ -29,6 +29,10 @@ class Candidate(Protocol):
     def credential(self) -> RouteCredential:
         """Whose account it leads to."""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What deny lists know the model by: its name, and its provider's and its name."""
+
 
 def select_routes[R: Candidate](
     policy: EffectivePolicy, routes: Sequence[R]
@@ -43,6 +47,8 @@ def select_routes[R: Candidate](
             )
         elif denial := policy.provider_denied(credential.provider):
             skipped.append((credential.label, f"not allowed by {denial.describe()}"))
+        elif denial := policy.model_barred(*route.names):
+            skipped.append((credential.label, f"model '{route.names[0]}' not allowed by {denial.describe()}"))
         else:
             taken.append(route)
     if preferred := policy.preferred_provider:

@@ -1,13 +1,15 @@
 """What an organization may ask for: models, provider/model, and its aliases."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from apps.gateway.directory.near import Neighbours
-from apps.gateway.directory.routes import Stock
+from apps.gateway.directory.routes import Offered, route_of
 from apps.gateway.directory.views import Account, ModelView, Route, Strategy
 from apps.providers.aliases.names import STAR, AliasBook, AliasRule, Meaning, fits, meaning_of, spelled
+from apps.providers.aliases.ways import Stock, Way
 from apps.providers.names import model_name_is_valid
+from apps.providers.prices.book import PriceBook
 
 _FOUND_MOST = 256  # names that are no model's own, kept with what they mean; clients choose them
 _CAUGHT_MOST = 2_000  # names that patterns contribute to a list of models
@@ -21,9 +23,11 @@ _STRATEGIES: Mapping[str, Strategy] = {
 class Models:
     """Names and what they mean. Nothing here waits. `credentials` are by id (32 hexadecimal digits), drained ones as well."""
 
-    def __init__(self, stock: Stock, aliases: AliasBook, credentials: Mapping[str, Account]) -> None:
+    def __init__(
+        self, stock: Stock[Offered], aliases: AliasBook, book: PriceBook, credentials: Mapping[str, Account]
+    ) -> None:
         self.credentials = credentials
-        self._stock, self._aliases = stock, aliases
+        self._stock, self._aliases, self._book = stock, aliases, book
         self._exact: dict[str, ModelView] = {}
         self._found: dict[str, ModelView | None] = {}
         self._listed: tuple[ModelView, ...] | None = None
@@ -72,14 +76,17 @@ class Models:
 
     def _model(self, meant: Meaning, name: str) -> ModelView:
         (first, *_) = self._stock.rows(meant.model, meant.provider)
-        routes = self._stock.routes(meant.model, meant.provider)
+        routes = self._routes(self._stock.ways(meant.model, meant.provider))
         plain = meant.model if meant.provider else ""
         return ModelView(name, first.provider, first.created, first.provider, routes, _strategy(routes), plain)
 
     def _alias(self, rule: AliasRule, star: str, name: str) -> ModelView:
-        routes = self._stock.alias_routes(rule, star)
+        routes = self._routes(self._stock.alias_ways(rule, star))
         owner = routes[0].credential.provider if routes else "tollgate"
         return ModelView(name, "", rule.created, owner, routes, _STRATEGIES.get(rule.strategy) or _strategy(routes))
+
+    def _routes(self, ways: Iterable[Way[Offered]]) -> tuple[Route, ...]:
+        return tuple([route_of(way, self._book) for way in ways])
 
     def _caught(self) -> list[str]:
         """The names that patterns catch, as far as they are known: models' own, and what providers list for targets with a star."""

@@ -13,7 +13,7 @@ from apps.core.logs import get_logger
 from apps.core.sealing import Keyring, Place, SealingError
 from apps.gateway.config import Timeouts
 from apps.gateway.directory.models import Models
-from apps.gateway.directory.routes import Offer, Stock, model_row, offer
+from apps.gateway.directory.routes import Offered, model_row, offered
 from apps.gateway.directory.upstreams import authentication_lines
 from apps.gateway.directory.views import Account, CredentialView, TokenView
 from apps.gateway.governance.governor import Governor
@@ -23,6 +23,7 @@ from apps.policies.effective import Rules, rules_from_row
 from apps.policies.selectors.policies import POLICY_LAYERS_SQL
 from apps.providers.addressing import secret_is_sendable
 from apps.providers.aliases.names import STAR, AliasBook, AliasRule, Target, spelled
+from apps.providers.aliases.ways import Stock
 from apps.providers.kinds import kind_of
 from apps.providers.listing.names import Listing
 from apps.providers.prices.book import PRICES_SQL, candidates, compile_book
@@ -135,7 +136,8 @@ async def load_models(
         await cursor.execute(PRICES_SQL, {"organization": organization_id, "models": sorted(names)})
         book = compile_book(await cursor.fetchall())
     off = [model_row(row) for row in model_rows if not row["enabled"]]
-    return Models(Stock(rows, off, offers, book), AliasBook(rules), accounts)
+    stock = Stock(rows, off, [each for each in offers if not each.account.drained])
+    return Models(stock, AliasBook(rules), book, accounts)
 
 
 def _rules(rows: Sequence[dict[str, Any]]) -> list[AliasRule]:
@@ -173,14 +175,14 @@ def _targets(rules: Iterable[AliasRule], accounts: Mapping[str, Account]) -> Ite
                 yield target.model, owner.credential.provider
 
 
-def _offer(row: dict[str, Any], keyring: Keyring, defaults: Timeouts) -> Offer | None:
+def _offer(row: dict[str, Any], keyring: Keyring, defaults: Timeouts) -> Offered | None:
     secret = _secret(row, keyring)
     if secret is None:
         return None
     account = Account(
         _credential(row, defaults), row["api_version"], authentication_lines(row["provider"], secret), row["drained"]
     )
-    return offer(
+    return offered(
         account,
         rank=(row["organization_id"] is None, row["priority"]),
         weight=row["weight"],

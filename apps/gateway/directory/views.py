@@ -117,11 +117,6 @@ class ModelView:
     strategy: Strategy = "ordered"  # which of the routes of a tier is tried first
     plain: str = ""  # the model's own name, where it is asked for as provider/model
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What policies know the asked name by."""
-        return (self.name, self.plain) if self.plain else (self.name,)
-
 
 class Models(Protocol):
     """What an organization may ask for, as apps.gateway.directory.models has it."""

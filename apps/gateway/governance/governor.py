@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -17,7 +17,7 @@ from apps.core.errors import (
 from apps.gateway.counters.counters import Packed
 from apps.gateway.directory.views import ModelView, Route
 from apps.policies.counters.plan import BudgetRule, Part, Place, places, request, without_slots
-from apps.policies.effective import EffectivePolicy, Rules, effective_policy
+from apps.policies.effective import Denial, EffectivePolicy, Rules, effective_policy
 from apps.policies.routing import select_routes
 
 _VARIANTS = 256  # end users and tags whose packed questions are kept; the next ones push the oldest out
@@ -113,14 +113,19 @@ class Governor:
         if denial := policy.endpoint_denied(endpoint):
             raise EndpointNotAllowed(f"Calls of '{endpoint}' are not allowed by {denial.describe()}.")
 
-    def check_model(self, name: str) -> None:
-        """Raises ModelNotAllowed."""
-        if not self.policy.is_open and (denial := self.policy.model_denied(name)):
+    def check_model(self, name: str, plain: str = "") -> None:
+        """`plain`: the model's own name, where it was asked for as provider/model. Raises ModelNotAllowed."""
+        if not self.policy.is_open and (denial := self._denied(name, plain)):
             raise ModelNotAllowed(f"The model '{name}' is not allowed by {denial.describe()}.", param="model")
+
+    def _denied(self, name: str, plain: str) -> Denial | None:
+        return self.policy.model_denied(name, plain) if plain else self.policy.model_denied(name)
 
     def may_call(self, model: ModelView) -> bool:
         """Whether the model is of any use to this token: for lists of models."""
-        return (self.policy.is_open or self.policy.model_denied(model.name) is None) and bool(self.choice(model).routes)
+        return (self.policy.is_open or self._denied(model.name, model.plain) is None) and bool(
+            self.choice(model).routes
+        )
 
     def choose(self, model: ModelView) -> Choice:
         """The routes that may be taken, best first. Raises ProviderNotAllowed if there is none."""
@@ -137,6 +142,17 @@ class Governor:
             return known[1]
         if len(self._choices) >= _VARIANTS:
             self._choices.clear()
-        choice = Choice(*select_routes(self.policy, model.routes))
+        routes, skipped = select_routes(self.policy, model.routes)
+        if preferred := self.policy.preferred_provider:
+            routes = _preferring(preferred, routes)
+        choice = Choice(routes, skipped)
         self._choices[model.name] = (model, choice)
         return choice
+
+
+def _preferring(provider: str, routes: tuple[Route, ...]) -> tuple[Route, ...]:
+    """The tiers of all other providers begin after the last one of this provider's."""
+    after = 1 + max((route.tier for route in routes), default=0)
+    return tuple(
+        route if route.credential.provider == provider else replace(route, tier=route.tier + after) for route in routes
+    )

@@ -1,30 +1,36 @@
-"""What could answer for a model, as the gateway finds it: which models and credentials, in which order, at which price."""
+"""What could answer for a name, as the gateway finds it: which models and credentials, in which order, at which price."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
-from uuid import UUID
 
 from django.db.models import Q
 
 from apps.core.sealing import SealingError
 from apps.orgs.models import Organization
-from apps.providers.models import Credential, Provider, ProviderModel
-from apps.providers.prices.book import names_of
-from apps.providers.prices.seed import model_facts
+from apps.providers.aliases.names import AliasBook, Meaning, meaning_of
+from apps.providers.aliases.selectors import alias_rules
+from apps.providers.aliases.ways import Stock, Way
+from apps.providers.listing.names import Listing
+from apps.providers.model_rows import ModelRow
+from apps.providers.models import Credential, ProviderModel
 from apps.providers.prices.selectors import price_book
 from apps.providers.prices.sheet import PriceSheet
 
 _OUTPUT_UNKNOWN = 16_384  # output tokens assumed of a model whose longest answer nobody has told us
 
 
-class CredentialSeen(NamedTuple):
-    """A credential without its secret."""
+@dataclass(frozen=True, slots=True)
+class CredentialSeen:
+    """A credential without its secret: an apps.providers.aliases.ways.Offer."""
 
     id: str
     provider: str
     label: str
+    rank: tuple[bool, int]
+    weight: int | None
+    unusable: str  # why it is not asked; empty: it may be
+    listing: Listing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,63 +38,109 @@ class Candidate:
     """One credential that could serve the model. `unusable`: why the gateway does not even consider it."""
 
     credential: CredentialSeen
-    model: ProviderModel
-    upstream: str
+    row: ModelRow
+    tier: int
+    names: tuple[str, ...]  # what deny lists know the model by
     unusable: str
 
 
-def models_named(organization: Organization, name: str) -> list[ProviderModel]:
-    """The models of this name that the organization is offered: enabled ones first, then its own."""
-    rows = ProviderModel.objects.filter(Q(organization=organization) | Q(organization=None), name=name)
-    return sorted(rows, key=lambda model: (not model.enabled, model.organization_id is None, model.pk))
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a name means, and who could answer for it. `meaning` None: nothing that is enabled."""
+
+    meaning: Meaning | None
+    candidates: tuple[Candidate, ...]  # in the order in which they are asked; then those that are unusable
+    is_disabled: bool  # there is a model of this name, which is disabled
+
+    @property
+    def plain(self) -> str:
+        """The model's own name where it was asked for as provider/model; else empty."""
+        return self.meaning.model if self.meaning is not None and self.meaning.provider else ""
+
+    @property
+    def says(self) -> str:
+        """The meaning in words."""
+        if self.meaning is None:
+            return "nothing"
+        if (alias := self.meaning.alias) is None:
+            return f"a model of {self.meaning.provider}" if self.meaning.provider else "a model"
+        return f"the alias {alias.name} of {', '.join(target.model for target in alias.targets) or 'nothing'}"
 
 
-def find_candidates(organization: Organization, models: Sequence[ProviderModel]) -> Iterator[Candidate]:
-    """The credentials that could serve one of `models`, an organization's own first, then by priority. Each counts once."""
-    offered = Credential.objects.filter(
-        Q(organization=organization) | Q(organization=None), provider__in={model.provider for model in models}
+def find_candidates(organization: Organization, name: str) -> Found:
+    """What `name` means for the organization. Each credential counts once for a model."""
+    if not name:
+        return Found(None, (), is_disabled=False)
+    shared = Q(organization=organization) | Q(organization=None)
+    models = sorted(ProviderModel.objects.filter(shared), key=lambda model: (model.organization_id is None, model.pk))
+    on = [_row(model) for model in models if model.enabled]
+    off = [_row(model) for model in models if not model.enabled]
+    offers = sorted((_seen(row) for row in Credential.objects.filter(shared)), key=lambda seen: (seen.rank, seen.id))
+    aliases = AliasBook(alias_rules(organization))
+    stock = Stock(on, off, [offer for offer in offers if not offer.unusable])
+    everything = Stock([*on, *off], (), offers)
+    meaning = meaning_of(name, aliases, stock.is_listed)
+    meant = meaning or meaning_of(name, aliases, everything.is_listed)
+    ways = _ways(stock, meaning)
+    used = {way.key for way in ways}
+    others = [way for way in _ways(everything, meant) if way.key not in used]
+    return Found(
+        meaning,
+        (
+            *(_candidate(way, "") for way in ways),
+            *(_candidate(way, way.offer.unusable or "the model is disabled there") for way in others),
+        ),
+        is_disabled=meaning is None and meant is not None,
     )
-    ordered = sorted(offered, key=lambda row: (row.organization_id is None, row.priority, row.pk))
-    seen: set[UUID] = set()
-    for model in models:
-        for row in ordered:
-            if row.provider != model.provider or model.credential_id not in (None, row.pk) or row.pk in seen:
-                continue
-            seen.add(row.pk)
-            unusable = "the model is disabled there" if not model.enabled else _unusable(row)
-            facts = CredentialSeen(row.pk.hex, row.provider, row.label)
-            yield Candidate(facts, model, model.upstream_name or model.name, unusable)
 
 
 def sheet_of(candidate: Candidate, organization: Organization, at: datetime) -> PriceSheet | None:
     """What the candidate costs the organization; None: it has no price."""
-    model = candidate.model
-    name, other = _priced_name(model), model.priced_as
-    book = price_book(organization, [name, other] if other else [name])
-    return book.sheet(candidate.credential.provider, name, at.timestamp(), other)
+    row = candidate.row
+    book = price_book(organization, row.book_names)
+    return book.sheet(candidate.credential.provider, row.priced, at.timestamp(), row.priced_as)
 
 
-def longest_output(model: ProviderModel) -> int:
+def longest_output(row: ModelRow) -> int:
     """Output tokens that the model writes at most, as far as is known."""
-    vendor, _, other = model.priced_as.rpartition("/")
-    provider = vendor or model.provider
-    for name in names_of(provider, other or _priced_name(model)):
-        facts = model_facts().get((provider, name))
-        if facts is not None and facts.max_output is not None:
-            return facts.max_output
-    return _OUTPUT_UNKNOWN
+    facts = row.facts()
+    return _OUTPUT_UNKNOWN if facts is None or facts.max_output is None else facts.max_output
+
+
+def _ways(stock: Stock[CredentialSeen], meaning: Meaning | None) -> Iterable[Way[CredentialSeen]]:
+    if meaning is None:
+        return ()
+    if meaning.alias is not None:
+        return stock.alias_ways(meaning.alias, meaning.star)
+    return stock.ways(meaning.model, meaning.provider)
+
+
+def _candidate(way: Way[CredentialSeen], unusable: str) -> Candidate:
+    return Candidate(way.offer, way.row, way.tier, way.names, unusable)
+
+
+def _row(model: ProviderModel) -> ModelRow:
+    return ModelRow(
+        provider=model.provider,
+        name=model.name,
+        upstream_name=model.upstream_name,
+        credential="" if model.credential_id is None else model.credential_id.hex,
+        priced_as=model.priced_as,
+    )
+
+
+def _seen(row: Credential) -> CredentialSeen:
+    rank = (row.organization_id is None, row.priority)
+    return CredentialSeen(row.pk.hex, row.provider, row.label, rank, row.weight, _unusable(row))
 
 
 def _unusable(credential: Credential) -> str:
     if not credential.enabled:
         return "the credential is disabled"
+    if credential.drained_at is not None:
+        return "the credential is drained"
     try:
         credential.secret()
     except SealingError:
         return "its secret cannot be opened"
     return ""
-
-
-def _priced_name(model: ProviderModel) -> str:
-    """The name that a model is priced by: the provider's own, or its own where the provider's is an Azure deployment's."""
-    return model.name if model.provider == Provider.AZURE_OPENAI else model.upstream_name or model.name

@@ -44,7 +44,7 @@ from apps.policies.explanation import Asked, BudgetSeen, Explanation, LimitSeen,
 from apps.policies.models import Budget
 from apps.policies.routing import select_routes
 from apps.policies.selectors.budgets import ledger_spent
-from apps.policies.selectors.candidates import Candidate, find_candidates, longest_output, models_named, sheet_of
+from apps.policies.selectors.candidates import Candidate, find_candidates, longest_output, sheet_of
 from apps.policies.selectors.policies import effective_for_token
 from apps.policies.selectors.recorded import (
     attempt_text,
@@ -99,7 +99,8 @@ class _Explainer:
         self._organization = token.organization
         self._zone = ZoneInfo(token.organization.timezone)
         self._policy: EffectivePolicy = effective_for_token(token)
-        self._models = models_named(self._organization, asked.model)
+        self._found = find_candidates(self._organization, asked.model)
+        self._candidates = self._found.candidates
         self._taken, self._routes = self._route()
         self._budgets, self._counted = self._find_budgets()
         self._hold = self._worst_case()
@@ -199,7 +200,8 @@ class _Explainer:
                 yield Step("model", "open", "say which model (--model)")
             return
         yield self._known_step()
-        yield _by_list("model", ModelNotAllowed, policy.model_denied(asked.model), asked.model)
+        names = (asked.model, self._found.plain) if self._found.plain else (asked.model,)
+        yield _by_list("model", ModelNotAllowed, policy.model_denied(*names), asked.model)
         if any(not candidate.unusable for candidate in self._candidates):
             yield self._route_step()
         yield from self._cap_steps()
@@ -218,17 +220,20 @@ class _Explainer:
         return Step("token", "passes", "live")
 
     def _known_step(self) -> Step:
-        if not any(model.enabled for model in self._models):
-            why = "listed, but disabled" if self._models else "not listed for this organization"
+        found = self._found
+        if found.meaning is None:
+            why = "listed, but disabled" if found.is_disabled else "not listed for this organization"
             return _refusal("known", ModelNotFound, f"{self._asked.model} is {why}")
         if all(candidate.unusable for candidate in self._candidates):
             reasons = "; ".join(f"{each.credential.label}: {each.unusable}" for each in self._candidates)
-            return _refusal("known", NoCredential, reasons or "no credential serves the model")
-        return Step("known", "passes", "the model is listed, and a credential serves it")
+            return _refusal("known", NoCredential, reasons or f"{found.says}, which no credential serves")
+        return Step("known", "passes", f"{found.says}, which a credential serves")
 
     def _route_step(self) -> Step:
         if self._taken:
-            return Step("route", "passes", f"{self._taken[0].credential.label} is asked first")
+            best = [each.credential.label for each in self._taken if each.tier == self._taken[0].tier]
+            sharing = " or ".join(dict.fromkeys(best))
+            return Step("route", "passes", f"{sharing} is asked first")
         reasons = "; ".join(f"{route.credential}: {route.skipped}" for route in self._routes)
         return _refusal("route", ProviderNotAllowed, f"nothing that serves the model may be called ({reasons})")
 
@@ -257,7 +262,6 @@ class _Explainer:
 
     def _route(self) -> tuple[list[Candidate], list[RouteSeen]]:
         """The candidates that may be asked, best first; and all of them as shown."""
-        self._candidates = list(find_candidates(self._organization, self._models))
         usable = [candidate for candidate in self._candidates if not candidate.unusable]
         taken, skipped = select_routes(self._policy, usable)
         reasons = iter(
@@ -286,7 +290,7 @@ class _Explainer:
         asked, cap = self._asked, self._policy.max_output_tokens
         if self._priced is None or asked.input_bytes is None or asked.endpoint in WORDLESS:
             return None
-        output = asked.output_tokens if asked.output_tokens is not None else longest_output(self._taken[0].model)
+        output = asked.output_tokens if asked.output_tokens is not None else longest_output(self._taken[0].row)
         output = output if cap is None else min(output, cap)
         pico = self._priced.bound(
             input_tokens=asked.input_bytes, output_tokens=0 if asked.endpoint in OUTPUTLESS else output
@@ -422,7 +426,7 @@ def _by_list(question: str, error: type[GatewayError], denial: Denial | None, as
 
 
 def _route_seen(candidate: Candidate, skipped: str) -> RouteSeen:
-    return RouteSeen(candidate.credential.label, candidate.credential.provider, candidate.upstream, skipped)
+    return RouteSeen(candidate.credential.label, candidate.credential.provider, candidate.row.upstream, skipped)
 
 
 def _input_tokens(size: int) -> int:

@@ -87,8 +87,6 @@ _INSIDE = {
     "search_result": frozenset({"text"}),
     "tool_result": frozenset({"text", "image", "document", "search_result", "tool_reference"}),
 }
-# Dialects that sign calls, which has no place in Anthropic's.
-_SIGN_CALLS = frozenset({"gemini", "openai"})
 # What a tool of Anthropic's was asked and has found.
 _HOSTED = ("server_tool_use", "_tool_result", "mcp_tool_use", "mcp_tool_listing", "container_upload")
 _OF_USERS = frozenset({"tool_result"})
@@ -118,7 +116,7 @@ def _with_signed_calls(parts: list[Part]) -> list[Part]:
 
 
 def _is_of_call(thought: Thinking) -> bool:
-    return thought.origin in _SIGN_CALLS and not thought.text and not thought.redacted
+    return thought.origin not in ("", NAME) and not thought.text and not thought.redacted
 
 
 # --- One reader for each type of block ---

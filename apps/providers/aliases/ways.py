@@ -1,0 +1,165 @@
+"""Which credentials serve a name, in which order and with which shares. Pure; for the gateway and for explanations alike."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import groupby
+from math import lcm
+from typing import Protocol
+
+from apps.providers.aliases.names import AliasRule, Meaning, Target, target_of
+from apps.providers.listing.names import Listing
+from apps.providers.model_rows import ModelRow
+
+
+class Offer(Protocol):
+    """A credential that may be asked, and when."""
+
+    @property
+    def id(self) -> str:
+        """32 hexadecimal digits."""
+
+    @property
+    def provider(self) -> str:
+        """One of apps.providers.kinds."""
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """The lowest is asked first: an organization's own before the installation's, then by priority."""
+
+    @property
+    def weight(self) -> int | None:
+        """Its share among those of its rank, where one of them has a share."""
+
+    @property
+    def listing(self) -> Listing | None:
+        """What its provider lists; None: not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way[O: Offer]:
+    """One credential, asked for one model. Those of a lower tier come first; `weight` is its share of its tier."""
+
+    offer: O
+    row: ModelRow
+    tier: int = 0
+    weight: int = 1
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What no two ways to one name have in common."""
+        return self.offer.id, self.row.upstream
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What deny lists know the model by."""
+        return self.row.name, f"{self.row.provider}/{self.row.name}"
+
+
+class Stock[O: Offer]:
+    """The models and credentials that an organization has."""
+
+    def __init__(self, rows: Iterable[ModelRow], switched_off: Iterable[ModelRow], offers: Iterable[O]) -> None:
+        """`rows` and `offers` in the order in which they count. `switched_off`: models that are listed, and disabled."""
+        self._rows: dict[str, list[ModelRow]] = {}
+        for row in rows:
+            self._rows.setdefault(row.name, []).append(row)
+        self._off = {(row.provider, name) for row in switched_off for name in (row.name, row.upstream)}
+        self._offers = list(offers)
+
+    @property
+    def names(self) -> Iterable[str]:
+        """The names of all models."""
+        return self._rows.keys()
+
+    def is_listed(self, provider: str, name: str) -> bool:
+        """Whether there is a model of this name, of this provider if one is given."""
+        return bool(self.rows(name, provider))
+
+    def rows(self, name: str, provider: str = "") -> list[ModelRow]:
+        """The models of this name, of this provider if one is given."""
+        return [row for row in self._rows.get(name, ()) if provider in ("", row.provider)]
+
+    def listed_names(self, credential: str = "") -> Iterator[str]:
+        """What providers list, each plain and with the provider's name. `credential`: of this one alone."""
+        for offer in self._offers:
+            if offer.listing is not None and credential in ("", offer.id):
+                for name in offer.listing.names:
+                    yield name
+                    yield f"{offer.provider}/{name}"
+
+    def ways(self, name: str, provider: str = "") -> tuple[Way[O], ...]:
+        """The ways to a model that is listed."""
+        return _numbered(self._tiers(self.rows(name, provider), ""))
+
+    def alias_ways(self, rule: AliasRule, star: str) -> tuple[Way[O], ...]:
+        """The ways to what an alias leads to. A credential is asked once for the same model, by the first target that says so.
+
+        Targets of one tier compete by the best credentials of each; their second best come after all of those.
+        """
+        ordered = rule.strategy == "ordered"
+        groups: list[tuple[tuple[int, ...], list[tuple[Fraction, Way[O]]]]] = []
+        for place, target in enumerate(rule.targets):
+            for depth, tier in enumerate(self._target_tiers(target, star)):
+                # Where targets are asked in their order, each is through before the next begins.
+                at = (target.tier, place, depth) if ordered else (target.tier, depth)
+                total = sum(way.weight for way in tier)
+                groups.append((at, [(Fraction(target.weight * way.weight, total), way) for way in tier]))
+        groups.sort(key=lambda group: group[0])
+        return _numbered(
+            _whole([entry for _, group in same for entry in group])
+            for _, same in groupby(groups, key=lambda group: group[0])
+        )
+
+    def _target_tiers(self, target: Target, star: str) -> list[list[Way[O]]]:
+        meant = target_of(target.model, star, self.is_listed)
+        return [] if meant is None else self._tiers(self._target_rows(meant, target.credential), target.credential)
+
+    def _target_rows(self, meant: Meaning, credential: str) -> list[ModelRow]:
+        """The models that a target means. One that names provider or credential means a model that is not listed as well."""
+        owner = next((offer.provider for offer in self._offers if offer.id == credential), "")
+        if credential and (not owner or meant.provider not in ("", owner)):
+            return []
+        provider = meant.provider or owner
+        rows = self.rows(meant.model, provider)
+        if rows and (not credential or any(row.credential in ("", credential) for row in rows)):
+            return rows
+        if not provider or (provider, meant.model) in self._off:
+            return []
+        return [ModelRow(provider=provider, name=meant.model, credential=credential)]
+
+    def _tiers(self, rows: Sequence[ModelRow], credential: str) -> list[list[Way[O]]]:
+        """The ways, by who is asked before whom. `credential`: by this one alone."""
+        first: dict[str, ModelRow] = {}  # by credential, which counts once, by the first row that it serves
+        for row in rows:
+            for offer in self._offers:
+                if offer.provider == row.provider and row.credential in ("", offer.id) and credential in ("", offer.id):
+                    first.setdefault(offer.id, row)
+        serving = [offer for offer in self._offers if offer.id in first]
+        tiers: list[list[Way[O]]] = []
+        for _, same in groupby(serving, key=lambda offer: offer.rank):
+            equal = list(same)
+            ways = [Way(offer, first[offer.id], weight=offer.weight or 1) for offer in equal]
+            if any(offer.weight is not None for offer in equal):
+                tiers.append(ways)
+            else:
+                tiers += [[way] for way in ways]
+        return tiers
+
+
+def _whole[O: Offer](tier: Sequence[tuple[Fraction, Way[O]]]) -> list[Way[O]]:
+    """The ways of a tier with their shares as whole numbers."""
+    scale = lcm(*(share.denominator for share, _ in tier))
+    return [replace(way, weight=int(share * scale)) for share, way in tier]
+
+
+def _numbered[O: Offer](tiers: Iterable[Sequence[Way[O]]]) -> tuple[Way[O], ...]:
+    """All ways, each once, with the numbers of their tiers."""
+    ways: dict[tuple[str, str], Way[O]] = {}
+    number = 0
+    for tier in tiers:
+        before = len(ways)
+        for way in tier:
+            ways.setdefault(way.key, replace(way, tier=number))
+        number += len(ways) > before
+    return tuple(ways.values())

@@ -1,0 +1,43 @@
+"""A model as it is listed, or as an alias names it, in plain values. Pure."""
+
+from dataclasses import dataclass
+
+from apps.providers.prices.book import names_of
+from apps.providers.prices.seed import ModelFacts, model_facts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRow:
+    """One provider's model under the name that clients ask for."""
+
+    provider: str
+    name: str
+    upstream_name: str = ""
+    credential: str = ""  # the only one that serves it, 32 hexadecimal digits; empty: any of the provider's
+    priced_as: str = ""
+    created: int = 0  # Unix seconds
+
+    @property
+    def upstream(self) -> str:
+        """The provider's own name for it."""
+        return self.upstream_name or self.name
+
+    @property
+    def priced(self) -> str:
+        """The name that it is priced by: the provider's own. An Azure deployment has any name, so the model's own is taken there.
+
+        Never both: what a provider calls otherwise may be another model, with other prices. `priced_as` says so where it is not.
+        """
+        return self.name if self.provider == "azure_openai" else self.upstream
+
+    @property
+    def book_names(self) -> tuple[str, ...]:
+        """What its prices are looked up by."""
+        return (self.priced, self.priced_as) if self.priced_as else (self.priced,)
+
+    def facts(self) -> ModelFacts | None:
+        """What is known of its size, by the names its prices have."""
+        provider, _, other = self.priced_as.rpartition("/")
+        vendor = provider or self.provider
+        found = (model_facts().get((vendor, name)) for name in names_of(vendor, other or self.priced))
+        return next((facts for facts in found if facts is not None), None)

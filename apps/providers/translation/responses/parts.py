@@ -1,0 +1,130 @@
+"""Pieces of content: texts, pictures, sound and files, as clients send them and as they are sent on. Pure."""
+
+import base64
+import binascii
+
+from apps.providers.translation.form import Audio, Citation, File, Image, Refusal, Text
+from apps.providers.translation.responses.fields import Fields, Notes
+
+type Content = Text | Refusal | Image | Audio | File
+
+_TEXTS = frozenset({"input_text", "output_text", "text", "summary_text", "reasoning_text"})
+_DETAILS = ("low", "high", "auto", "original")
+_SOUNDS = {"wav": "audio/wav", "mp3": "audio/mp3"}
+# By the ending of its name, what a file is of which nothing else says it.
+_FILES = {
+    "txt": "text/plain",
+    "md": "text/markdown",
+    "csv": "text/csv",
+    "json": "application/json",
+    "html": "text/html",
+}
+_PDF = "application/pdf"
+_LASTING = "12h"  # OpenAI's longer time in the cache, for which Anthropic has an hour
+
+
+def read_content(item: Fields, name: str, notes: Notes) -> list[Content]:
+    """A text, or an array of parts. Raises BadRequest naming the part."""
+    value = item.json.get(name)
+    if value is None:
+        raise item.missing(name)
+    if isinstance(value, str):
+        return [Text(value)]
+    if not isinstance(value, list):
+        raise item.wrong(name, "a string or an array of parts")
+    return [read for part in item.objects(name) if (read := _part(part, notes)) is not None]
+
+
+def _part(part: Fields, notes: Notes) -> Content | None:
+    kind = part.required_text("type")
+    if kind in _TEXTS:
+        return Text(part.required_text("text"), cache=_cache(part), citations=_citations(part))
+    match kind:
+        case "refusal":
+            return Refusal(part.required_text("refusal"))
+        case "input_image":
+            return _image(part)
+        case "input_file":
+            return _file(part, notes)
+        case "input_audio":
+            return _audio(part)
+    notes.refuse(
+        part.path, f"Send it as input_text, input_image or input_file: '{kind[:64]}' is known here only to OpenAI."
+    )
+    return None
+
+
+def _image(part: Fields) -> Image:
+    url, file_id = part.text("image_url"), part.text("file_id")
+    detail, cache = part.word("detail", _DETAILS), _cache(part)
+    if not url and not file_id:
+        raise part.missing("image_url")
+    data = _data_of(part, "image_url", url)
+    if data is not None:
+        return Image(data=data[1], media_type=data[0] or "image/png", detail=detail, cache=cache)
+    return Image(url=url, file_id=file_id, detail=detail, cache=cache)
+
+
+def _file(part: Fields, notes: Notes) -> File:
+    name, given, cache = part.text("filename"), part.text("file_data"), _cache(part)
+    if part.has("detail"):
+        notes.leave(part.named("detail"), "file detail")
+    if not given:
+        url, file_id = part.text("file_url"), part.text("file_id")
+        if not url and not file_id:
+            raise part.missing("file_data")
+        return File(url=url, file_id=file_id, name=name, cache=cache)
+    media_type, data = _data_of(part, "file_data", given) or ("", given)
+    media_type = media_type or _FILES.get(name.rpartition(".")[2].lower(), _PDF)
+    if media_type == "text/plain":
+        try:
+            return File(text=base64.b64decode(data).decode(), name=name, cache=cache)
+        except (binascii.Error, ValueError):
+            raise part.impossible("file_data", "use base64 of UTF-8 text") from None
+    return File(data=data, media_type=media_type, name=name, cache=cache)
+
+
+def _audio(part: Fields) -> Audio:
+    sound = part.object("input_audio")
+    if sound is None:
+        raise part.missing("input_audio")
+    kind = sound.word("format", _SOUNDS)
+    return Audio(data=sound.required_text("data"), media_type=_SOUNDS[kind or "wav"])
+
+
+def _data_of(part: Fields, name: str, url: str) -> tuple[str, str] | None:
+    """Media type and base64 of a data URL; None for any other."""
+    if url[:5].lower() != "data:":
+        return None
+    head, comma, data = url[5:].partition(",")
+    words = head.split(";")
+    if not comma or words[-1].strip().lower() != "base64":
+        raise part.impossible(name, "write a data URL as data:<media type>;base64,<data>")
+    return words[0].strip().lower() if len(words) > 1 else "", data
+
+
+def _cache(part: Fields) -> str:
+    mark = part.object("prompt_cache_breakpoint")
+    if mark is None:
+        return ""
+    return "1h" if mark.text("ttl") == _LASTING else "5m"
+
+
+def _citations(part: Fields) -> list[Citation]:
+    found = part.json.get("annotations")
+    return [cited for each in found if (cited := read_annotation(each))] if isinstance(found, list) else []
+
+
+def read_annotation(value: object) -> Citation | None:
+    """A citation of something with a URL; None for anything else."""
+    if not isinstance(value, dict) or value.get("type") != "url_citation":
+        return None
+    url, title, start, end = (value.get(name) for name in ("url", "title", "start_index", "end_index"))
+    if not isinstance(url, str) or not url:
+        return None
+    return Citation(
+        url=url,
+        title=title if isinstance(title, str) else "",
+        start=start if type(start) is int else None,
+        end=end if type(end) is int else None,
+    )
