@@ -221,7 +221,7 @@ def test_a_stream_that_begins_with_an_error_gets_a_status(claude: Tenant, upstre
 def test_an_error_in_the_midst_of_a_stream_is_an_error_of_the_clients_dialect(
     claude: Tenant, upstream: FakeProvider
 ) -> None:
-    begun = [messages.start(), *list(messages.text_block("Hel"))[:2]]
+    begun = [messages.start(), *list(messages.text_block("Hello there, traveller"))[:2]]
     upstream.streams_raw([*begun, messages.named(messages.error("overloaded_error", "Busy"))])
     with pytest.raises(openai.APIError) as caught:
         said(claude.client().chat.completions.create(model=CLAUDE, messages=HELLO, stream=True))

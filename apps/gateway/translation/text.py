@@ -5,9 +5,10 @@ from collections.abc import Callable
 from apps.core.errors import UpstreamMalformed
 from apps.gateway.directory.views import Route
 from apps.gateway.streams import StreamMeter
-from apps.gateway.surfaces import Endpoint
+from apps.gateway.surfaces import STREAM_GENERATE_ARRAY, Endpoint
 from apps.gateway.translation.refusal import UpstreamRefusal
 from apps.gateway.translation.stream import TranslatedStream
+from apps.providers.translation.gemini import array_of
 from apps.providers.translation.losses import Losses
 from apps.providers.translation.registry import SPOKEN
 from apps.providers.translation.spoken import Shown
@@ -62,4 +63,6 @@ class TextTranslation:
     def stream(self, way: Endpoint, meter: StreamMeter) -> TranslatedStream:
         """What stands between the provider's stream, which `meter` measures, and the client's."""
         writer = self._spoken.stream_writer(self._request, self._shown())
+        if self._endpoint is STREAM_GENERATE_ARRAY:
+            writer = array_of(writer)
         return TranslatedStream(meter, SPOKEN[way.name].stream_reader(self._request), writer, self._endpoint.dialect)

@@ -15,8 +15,11 @@ from apps.gateway.surfaces import (
 
 # By the client's endpoint, best first: what is lost least on the way, and is found with the most providers.
 _WAYS: Mapping[str, tuple[Endpoint, ...]] = {
-    endpoints.CHAT_COMPLETIONS: (MESSAGES,),
-    endpoints.MESSAGES: (CHAT_COMPLETIONS,),
+    endpoints.CHAT_COMPLETIONS: (MESSAGES, GENERATE_CONTENT, RESPONSES),
+    endpoints.RESPONSES: (CHAT_COMPLETIONS, MESSAGES, GENERATE_CONTENT),
+    endpoints.MESSAGES: (CHAT_COMPLETIONS, GENERATE_CONTENT, RESPONSES),
+    endpoints.GENERATE_CONTENT: (CHAT_COMPLETIONS, MESSAGES, RESPONSES),
+    endpoints.STREAM_GENERATE_CONTENT: (CHAT_COMPLETIONS, MESSAGES, RESPONSES),
 }
 _COUNTED_FOR = {endpoints.COUNT_TOKENS: MESSAGES, endpoints.COUNT_CONTENT: GENERATE_CONTENT}
 _RESPONSES_ONLY = "responses"  # as the book calls models that no other endpoint has
