@@ -30,9 +30,12 @@ class EventSplitter:
                 return []
             data = bytes(pending)
             pending.clear()
+        blank = b"\n\n"
         if b"\r" in data:
-            return self._cut_slowly(data)
-        parts = data.split(b"\n\n")
+            if not data.count(b"\r") == data.count(b"\n") == data.count(b"\r\n"):
+                return self._cut_slowly(data)
+            blank = b"\r\n\r\n"  # as Google ends all its lines
+        parts = data.split(blank)
         pending += parts.pop()
         return [_data(part) for part in parts]
 

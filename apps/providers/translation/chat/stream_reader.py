@@ -156,13 +156,14 @@ class ChatStreamReader:
 class _Choice:
     """One of the answers of a stream, as far as it has come."""
 
-    __slots__ = ("_answer", "_calls", "_current", "_place", "reason", "stopped_by", "was_cited")
+    __slots__ = ("_answer", "_calls", "_current", "_place", "_thinks_aloud", "reason", "stopped_by", "was_cited")
 
     def __init__(self, place: int, answer: str) -> None:
         """`answer`: the provider's id of it."""
         self._place, self._answer = place, answer
         self._calls: list[_Call] = []
         self._current: dict[int, _Call] = {}  # by the provider's index, which some use twice
+        self._thinks_aloud = False  # details repeat what has come as plain text
         self.reason: Any = None
         self.stopped_by = ""
         self.was_cited = False
@@ -201,15 +202,15 @@ class _Choice:
 
     def _take_thoughts(self, delta: Json, events: list[Event]) -> None:
         text = delta.get("reasoning_content") or delta.get("reasoning")
-        was_said = bool(text) and isinstance(text, str)
-        if was_said:
-            events.append(ThinkingDelta(str(text), self._place))
+        if text and isinstance(text, str):
+            self._thinks_aloud = True
+            events.append(ThinkingDelta(text, self._place))
         details = delta.get("reasoning_details")
         for detail in details if isinstance(details, list) else ():
             thought = read_detail(detail)
             if thought is None:
                 continue
-            if thought.text and not was_said:
+            if thought.text and not self._thinks_aloud:
                 events.append(ThinkingDelta(thought.text, self._place))
             if thought.signature:
                 events.append(Signed(thought.signature, thought.origin, thought.redacted, self._place))

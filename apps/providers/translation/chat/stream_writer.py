@@ -78,7 +78,7 @@ class ChatStreamWriter:
                 break
             if type(event) is TextDelta and event.choice == 0 and event.logprobs is None:  # nearly always
                 choice = choices.get(0)
-                if choice is not None and not choice.is_over:
+                if choice is not None and choice.has_role and not choice.is_over:
                     if event.text:
                         choice.length += len(event.text)
                         out += (self._text_start, orjson.dumps(event.text), self._text_end)
