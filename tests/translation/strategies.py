@@ -249,15 +249,20 @@ def answers(draw: st.DrawFn, *, choices: int = 1) -> form.Answer:
     return form.Answer(choices=found, id="upstream-1", model="their-model", usage=draw(st.none() | usages()))
 
 
-def json_values(words: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
-    """Any JSON, with `words` for names, so that arbitrary values come to stand where a reader looks."""
+def words(text: str) -> st.SearchStrategy[str]:
+    """One of the words of a text."""
+    return st.sampled_from(text.split())
+
+
+def json_values(names: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
+    """Any JSON, with these names, so that arbitrary values come to stand where a reader looks."""
     return st.recursive(
         st.none()
         | st.booleans()
         | st.integers(-(2**63), 2**64 - 1)
         | st.floats(allow_nan=False, allow_infinity=False)
         | TEXTS
-        | words,
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=6),
+        | names,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=6),
         max_leaves=24,
     )
