@@ -93,6 +93,10 @@ class Credential(SharedRow):
     total_timeout = _timeout(_("total timeout"), _("Seconds for the whole answer; empty: the installation's."))
     enabled = models.BooleanField(_("enabled"), default=True)
     drained_at = models.DateTimeField(_("drained at"), null=True, blank=True, editable=False)
+    # Until its next success, or until its secret is replaced.
+    refused_at = models.DateTimeField(_("refused at"), null=True, blank=True, editable=False)
+    refused_status = models.PositiveSmallIntegerField(_("refused with"), null=True, blank=True, editable=False)
+    refused_model = models.CharField(_("refused for"), max_length=255, blank=True, editable=False)
     created_at = models.DateTimeField(_("created at"), default=now, editable=False)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 

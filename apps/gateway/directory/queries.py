@@ -42,7 +42,7 @@ WHERE t.digest = %s
 _CREDENTIALS = """
 SELECT c.id, c.organization_id, c.provider, c.label, c.base_url, c.api_version, c.priority, c.weight, c.sealed_secret,
        c.connect_timeout, c.first_byte_timeout, c.idle_timeout, c.total_timeout,
-       c.drained_at IS NOT NULL AS drained, l.names AS listed
+       c.drained_at IS NOT NULL AS drained, l.names AS listed, c.updated_at, c.refused_status, c.refused_model
 FROM providers_credential c
 LEFT JOIN providers_providerlisting l ON l.credential_id = c.id AND l.listed_at > now() - interval '2 days'
 WHERE c.enabled AND (c.organization_id = %s OR c.organization_id IS NULL)
@@ -220,6 +220,8 @@ def _credential(row: dict[str, Any], defaults: Timeouts) -> CredentialView:
             total=row["total_timeout"] or defaults.total,
         ),
         kind=kind_of(row["provider"]),
+        changed=int(row["updated_at"].timestamp() * 1000),
+        refused="" if row["refused_status"] is None else row["refused_model"] or "*",
     )
 
 
