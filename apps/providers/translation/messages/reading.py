@@ -113,7 +113,7 @@ def _messages(body: Fields, gathered: Gathered, changes: ToolChanges) -> list[Me
             _add(found, "assistant", fields, met)
         else:
             raise wrong_value(fields.named("role"), "use user, assistant or system")
-    if not found:
+    if not found and not gathered.fatal:
         raise wrong_value("messages", "send at least one message that says something")
     return found
 

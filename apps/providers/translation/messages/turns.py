@@ -4,6 +4,7 @@ import re
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import orjson
 
@@ -122,7 +123,7 @@ class _Writer:
 
     def ended(self) -> list[Turn]:
         self._put(self._role_between, self._taken())
-        for before, turn in zip(self.turns, self.turns[1:], strict=False):
+        for before, turn in pairwise(self.turns):
             if turn.role == "user" and (order := {call: place for place, call in enumerate(before.calls)}):
                 turn.blocks.sort(key=lambda block: _place(block, order))
         return self.turns
