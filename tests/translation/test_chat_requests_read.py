@@ -159,7 +159,8 @@ def test_null_is_absent_everywhere() -> None:
     names = (
         "tools tool_choice functions function_call response_format reasoning_effort reasoning thinking stop n seed user"
     )
-    names += " metadata logit_bias logprobs top_logprobs stream stream_options max_tokens max_completion_tokens temperature audio modalities"
+    names += " metadata"
+    names += " logit_bias logprobs top_logprobs stream stream_options max_tokens max_completion_tokens temperature audio modalities"
     names += " service_tier store prediction web_search_options verbosity parallel_tool_calls something_new"
     assert read(**dict.fromkeys(names.split())) == read()
 

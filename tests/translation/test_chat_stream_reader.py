@@ -11,7 +11,7 @@ from apps.providers.translation import form
 from apps.providers.translation.chat import SPOKEN
 from apps.providers.usage import Usage
 from tests.translation.gathered import Gathered, Said, gathered
-from tests.translation.strategies import cuts, json_values
+from tests.translation.strategies import cuts, json_values, words
 
 REQUEST = form.Request(model="m", messages=[], stream=True)
 DONE = b"data: [DONE]\n\n"
