@@ -80,7 +80,9 @@ def _choice(candidate: dict[str, Any], answer_id: str, index: int) -> Choice:
 
 
 def _is_call(part: object) -> bool:
-    return isinstance(part, dict) and isinstance(part.get("functionCall"), dict)
+    """Whether it calls something that can be called."""
+    call = part.get("functionCall") if isinstance(part, dict) else None
+    return isinstance(call, dict) and bool(_text(call.get("name")))
 
 
 def _read_part(part: Mapping[str, Any], turn: Turn, answer_id: str, choice: int, calls: int) -> Text | None:
@@ -88,9 +90,8 @@ def _read_part(part: Mapping[str, Any], turn: Turn, answer_id: str, choice: int,
     signature = part.get("thoughtSignature")
     signature = signature if isinstance(signature, str) else ""
     call, text, inline = part.get("functionCall"), part.get("text"), part.get("inlineData")
-    if isinstance(call, dict):
-        name, arguments = call.get("name"), parts.arguments_of(call)
-        name = name if isinstance(name, str) else ""
+    if isinstance(call, dict) and _is_call(part):
+        name, arguments = call["name"], parts.arguments_of(call)
         id_ = parts.call_id(call, answer_id, choice, calls, name, arguments)
         origin = kept.NAME if signature else ""
         turn.add(ToolCall(id=id_, name=name, arguments=arguments, signature=signature, origin=origin))

@@ -203,7 +203,8 @@ class GeminiReader:
         self, call: Mapping[str, Any], signature: str, index: int, candidate: _Candidate, events: list[Event]
     ) -> None:
         name, arguments = call.get("name"), parts.arguments_of(call)
-        name = name if isinstance(name, str) else ""
+        if not isinstance(name, str) or not name:
+            return  # nothing that could be called
         id_ = parts.call_id(call, self._id, index, candidate.calls, name, arguments)
         origin = kept.NAME if signature else ""
         events.append(ToolBegun(candidate.calls, id_, name, index, signature, origin))

@@ -11,6 +11,7 @@ import orjson
 from apps.core.errors import UpstreamError
 from apps.providers.dialects.gemini import error_body
 from apps.providers.translation.form import (
+    Begun,
     Citation,
     Cited,
     Ended,
@@ -131,14 +132,14 @@ class GeminiWriter:
                 candidate = self._candidate(event.choice)
                 candidate.finish = event.finish
                 self._tell_calls(candidate, out, last=True)
-            case Used():
-                self._usage = event.usage
+            case Begun() | Used():
+                self._usage = event.usage or self._usage
             case Ended():
                 self._end(out)
             case Failed():
                 self._over = True
                 self._event(b"data: " + _error(event) + _END, out)
-            case _:  # a stream begins with its first part; and nothing says that the provider is still there
+            case _:  # nothing says that the provider is still there
                 pass
 
     def _candidate(self, index: int) -> _Candidate:
