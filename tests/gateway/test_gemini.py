@@ -413,16 +413,15 @@ def test_a_wrong_token_is_the_clients_error(google: Tenant) -> None:
         ("/v1beta/models/../x:generateContent", ASK, 404, "NOT_FOUND", ""),
         ("/v1beta/models/a%20b:generateContent", ASK, 400, "INVALID_ARGUMENT", "model"),
         ("/v1beta/nothing", ASK, 404, "NOT_FOUND", "generateContent"),
-        ("/v1beta/models/gpt-test:generateContent", ASK, 400, "INVALID_ARGUMENT", "/v1/chat/completions"),
     ],
 )
 def test_a_refusal_is_in_googles_form(google: Tenant, path: str, body: Any, code: int, status: str, says: str) -> None:
     assert says in refused(plain(google, path, body), code, status)["message"]
 
 
-def test_geminis_models_are_refused_to_others_with_the_path_to_take(google: Tenant) -> None:
-    body = {"model": contents.MODEL, "messages": [{"role": "user", "content": "Hi"}]}
-    error = google.http().post("/v1/chat/completions", json=body).json()["error"]
+def test_geminis_models_are_refused_for_what_gemini_has_not_with_the_path_to_take(google: Tenant) -> None:
+    body = {"model": contents.MODEL, "prompt": "Hi"}
+    error = google.http().post("/v1/completions", json=body).json()["error"]
     assert error["code"] == "dialect_mismatch"
     assert ":generateContent" in error["message"]
 
