@@ -71,6 +71,7 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _link(_("Credentials"), "cloud_lock", "providers_credential"),
                     _link(_("Models"), "neurology", "providers_providermodel"),
+                    _link(_("Aliases"), "alt_route", "providers_alias"),
                     _link(_("Prices"), "sell", "providers_price"),
                 ],
             },

@@ -28,7 +28,7 @@ TIMEOUTS = (
     "idle_timeout",
     "total_timeout",
 )  # seconds; None: the installation's
-_CREDENTIAL_CHANGES = frozenset({"label", "base_url", "api_version", "priority", *TIMEOUTS})
+_CREDENTIAL_CHANGES = frozenset({"label", "base_url", "api_version", "priority", "weight", *TIMEOUTS})
 _MODEL_CHANGES = frozenset({"name", "upstream_name", "kind", "credential", "priced_as", "enabled"})
 _HINT_FROM = 12  # characters; the last four of a shorter secret would give too much of it away
 
@@ -47,6 +47,7 @@ def credential_add(
     base_url: str = "",
     api_version: str = "",
     priority: int = 100,
+    weight: int | None = None,
     connect_timeout: float | None = None,
     first_byte_timeout: float | None = None,
     idle_timeout: float | None = None,
@@ -54,8 +55,8 @@ def credential_add(
 ) -> Credential:
     """Add a provider account of `organization`, or of the installation (None), which then offers it to all.
 
-    `base_url` may be empty where everybody's is the same. Timeouts are seconds; None: the installation's. Raises
-    ValidationError, also for a base URL that the egress rule refuses.
+    `base_url` may be empty where everybody's is the same. `weight`: its share among those of its priority. Timeouts are seconds;
+    None: the installation's. Raises ValidationError, also for a base URL that the egress rule refuses.
     """
     if provider not in Provider.values:
         raise ValidationError({"provider": _("Use one of: %(names)s.") % {"names": ", ".join(Provider.values)}})
@@ -66,6 +67,7 @@ def credential_add(
         base_url=_base_url(base_url, provider),
         api_version=api_version,
         priority=priority,
+        weight=weight,
         connect_timeout=connect_timeout,
         first_byte_timeout=first_byte_timeout,
         idle_timeout=idle_timeout,
@@ -85,7 +87,7 @@ def credential_add(
 
 @transaction.atomic
 def credential_update(*, credential: Credential, actor: Actor, secret: str | None = None, **changes: Any) -> Credential:
-    """Change `label`, `base_url`, `api_version`, `priority` or timeouts; `secret`, if given, replaces the old one.
+    """Change `label`, `base_url`, `api_version`, `priority`, `weight` or timeouts; `secret`, if given, replaces the old one.
 
     A new base URL requires the secret again, so that whoever may edit this form cannot send a key they never saw to a
     host of their own. Raises ValidationError; TypeError for anything else.
@@ -137,6 +139,18 @@ def credential_disable(*, credential: Credential, actor: Actor) -> bool:
 def credential_enable(*, credential: Credential, actor: Actor) -> bool:
     """Ask it again. False if it is enabled already."""
     return _switch(credential, enabled=True, actor=actor)
+
+
+@transaction.atomic
+def credential_drain(*, credential: Credential, actor: Actor) -> bool:
+    """Give it no new calls. What was made with it, such as files and batches, can still be reached. False if it is drained."""
+    return _switch_drained(credential, drained=True, actor=actor)
+
+
+@transaction.atomic
+def credential_undrain(*, credential: Credential, actor: Actor) -> bool:
+    """Give it calls again. False if it is not drained."""
+    return _switch_drained(credential, drained=False, actor=actor)
 
 
 # --- Models ---
@@ -354,6 +368,17 @@ def _switch(credential: Credential, *, enabled: bool, actor: Actor) -> bool:
     # Not through save_valid: a credential that breaks a newer rule must still be switchable.
     locked.save(update_fields=["enabled", "updated_at"])
     _note_change("credential.enabled" if enabled else "credential.disabled", locked, before, actor=actor)
+    return True
+
+
+def _switch_drained(credential: Credential, *, drained: bool, actor: Actor) -> bool:
+    locked = Credential.objects.select_for_update().get(pk=credential.pk)
+    if (locked.drained_at is not None) == drained:
+        return False
+    before = facts(locked)
+    locked.drained_at = now() if drained else None
+    locked.save(update_fields=["drained_at", "updated_at"])
+    _note_change("credential.drained" if drained else "credential.undrained", locked, before, actor=actor)
     return True
 
 

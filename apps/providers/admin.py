@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from django.contrib import admin
-from django.db.models import Count, QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -15,20 +16,26 @@ from apps.providers.actions import (
     TIMEOUTS,
     credential_add,
     credential_disable,
+    credential_drain,
     credential_enable,
     credential_rotate_secret,
     credential_test,
+    credential_undrain,
     credential_update,
     model_add,
     model_remove,
     model_update,
     models_import,
 )
+from apps.providers.aliases.admin import AliasAdmin
 from apps.providers.forms import CredentialAddForm, CredentialChangeForm, SecretForm
 from apps.providers.kinds import kind_of
+from apps.providers.listing.selectors import listing_text
 from apps.providers.models import Credential, ProviderModel
 from apps.providers.prices.admin import model_prices
 from apps.providers.probe import models_url
+
+__all__ = ["AliasAdmin", "CredentialAdmin", "ProviderModelAdmin"]
 
 ON_OFF = {"on": "success", "off": "danger"}
 
@@ -46,33 +53,74 @@ class CredentialAdmin(ConsoleAdmin):
     """Credentials: add, test with a live call, rotate the secret, import models, disable."""
 
     form = CredentialChangeForm
-    list_display = ("label", "provider", "owner", "base_url", "secret_ends", "priority", "model_count", "state")
-    list_filter = (("provider", ChoicesDropdownFilter), ("organization", AutocompleteSelectFilter), "enabled")
-    list_select_related = ("organization",)
+    list_display = (
+        "label",
+        "provider",
+        "owner",
+        "base_url",
+        "secret_ends",
+        "priority",
+        "model_count",
+        "listed",
+        "state",
+    )
+    list_filter = (
+        ("provider", ChoicesDropdownFilter),
+        ("organization", AutocompleteSelectFilter),
+        "enabled",
+        ("drained_at", admin.EmptyFieldListFilter),
+    )
+    list_select_related = ("organization", "listing")
     ordering = ("label",)
     search_fields = ("label", "base_url", "organization__name", "organization__slug")
     autocomplete_fields = ("organization",)
-    readonly_fields = ("owner", "secret_ends", "created_at", "updated_at")
+    readonly_fields = ("owner", "secret_ends", "listed", "drained_at", "created_at", "updated_at")
     fieldsets = (
         (
             None,
-            {"fields": ("label", "provider", "owner", "base_url", "secret", "secret_ends", "api_version", "priority")},
+            {
+                "fields": (
+                    "label",
+                    "provider",
+                    "owner",
+                    "base_url",
+                    "secret",
+                    "secret_ends",
+                    "api_version",
+                    "priority",
+                    "weight",
+                    "listed",
+                )
+            },
         ),
         (gettext_lazy("Timeouts"), {"fields": TIMEOUTS, "classes": ("collapse",)}),
-        (gettext_lazy("History"), {"fields": ("created_at", "updated_at"), "classes": ("collapse",)}),
+        (gettext_lazy("History"), {"fields": ("drained_at", "created_at", "updated_at"), "classes": ("collapse",)}),
     )
     add_fieldsets = (
         (
             None,
-            {"fields": ("provider", "label", "organization", "base_url", "secret", "api_version", "priority")},
+            {
+                "fields": (
+                    "provider",
+                    "label",
+                    "organization",
+                    "base_url",
+                    "secret",
+                    "api_version",
+                    "priority",
+                    "weight",
+                )
+            },
         ),
         (gettext_lazy("Timeouts"), {"fields": TIMEOUTS, "classes": ("collapse",)}),
     )
-    actions_detail = ("test", "rotate", "import_models", "disable", "enable")
+    actions_detail = ("test", "rotate", "import_models", "drain", "undrain", "disable", "enable")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """With the number of models of its own."""
-        return cast("QuerySet[Any]", super().get_queryset(request).annotate(own_models=Count("models")))
+        """With the number of models of its own, counted for the rows that are shown."""
+        own = ProviderModel.objects.filter(credential=OuterRef("pk")).order_by().values("credential")
+        counted = Coalesce(Subquery(own.annotate(count=Count("pk")).values("count")), 0)
+        return cast("QuerySet[Any]", super().get_queryset(request).annotate(own_models=counted))
 
     @display(description=gettext_lazy("offered to"), ordering="organization")
     def owner(self, credential: Credential) -> str:
@@ -86,14 +134,21 @@ class CredentialAdmin(ConsoleAdmin):
             return _("none")
         return f"…{credential.secret_hint}" if credential.secret_hint else _("set")
 
-    @display(description=gettext_lazy("own models"), ordering="own_models")
+    @display(description=gettext_lazy("own models"))
     def model_count(self, credential: Any) -> int:
         """Models that it alone serves."""
         return int(credential.own_models)
 
-    @display(description=gettext_lazy("state"), label=ON_OFF, ordering="enabled")
+    @display(description=gettext_lazy("provider lists"))
+    def listed(self, credential: Credential) -> str:
+        """How many models its provider has told of, and when; or why it has not."""
+        return listing_text(credential)
+
+    @display(description=gettext_lazy("state"), label={**ON_OFF, "drained": "warning"}, ordering="enabled")
     def state(self, credential: Credential) -> tuple[str, str]:
         """Whether it is asked."""
+        if credential.enabled and credential.drained_at is not None:
+            return "drained", _("drained")
         return _on_off(credential)
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
@@ -121,7 +176,7 @@ class CredentialAdmin(ConsoleAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
         """Only what applies to its state and provider."""
         row = self.row_or_404(request, object_id)
-        hidden = ["_enable" if row.enabled else "_disable"]
+        hidden = ["_enable" if row.enabled else "_disable", "_undrain" if row.drained_at is None else "_drain"]
         if not kind_of(row.provider).lists_what_can_be_called:
             hidden.append("_import_models")
         items = super().get_actions_detail(request, object_id)
@@ -184,6 +239,45 @@ class CredentialAdmin(ConsoleAdmin):
             sentence=_("%(url)s is asked for its models. Those not listed here yet are added, served by it alone.")
             % {"url": models_url(row)},
             button=_("Import"),
+            perform=perform,
+        )
+
+    @action(description=gettext_lazy("Drain"), url_path="drain", icon="water_drop")
+    def drain(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask, then drain."""
+        row = self.row_or_404(request, object_id)
+
+        def perform(_values: dict[str, Any]) -> str:
+            credential_drain(credential=row, actor=request_actor(request))
+            return _("%(name)s gets no new calls.") % {"name": row}
+
+        return self.ask(
+            request,
+            row,
+            title=_("Drain %(name)s") % {"name": row},
+            sentence=_(
+                "It gets no new calls. Calls under way are finished, and what was made with it (files, batches, stored "
+                "responses) can still be reached."
+            ),
+            button=_("Drain"),
+            perform=perform,
+        )
+
+    @action(description=gettext_lazy("End draining"), url_path="undrain", icon="water_drop")
+    def undrain(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask, then give it calls again."""
+        row = self.row_or_404(request, object_id)
+
+        def perform(_values: dict[str, Any]) -> str:
+            credential_undrain(credential=row, actor=request_actor(request))
+            return _("%(name)s gets calls again.") % {"name": row}
+
+        return self.ask(
+            request,
+            row,
+            title=_("Give %(name)s calls again") % {"name": row},
+            sentence=_("The gateway asks it again, in the order of its priority."),
+            button=_("End draining"),
             perform=perform,
         )
 

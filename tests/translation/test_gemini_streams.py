@@ -396,10 +396,8 @@ def test_places_of_citations_are_told_in_bytes() -> None:
     pieces: list[form.Event] = [form.TextDelta("äö "), form.TextDelta("käse")]
     pieces += [form.Cited(form.Citation(url="https://a.example", title="A", start=3, end=7))]
     pieces += [form.Finished("stop"), form.Ended()]
-    assert read(written(pieces))[-4:-2] == [
-        form.Cited(form.Citation(url="https://a.example", title="A", start=3, end=7)),
-        form.Finished("stop"),
-    ] or form.Cited(form.Citation(url="https://a.example", title="A", start=3, end=7)) in read(written(pieces))
+    back = [event.citation for event in read(written(pieces)) if isinstance(event, form.Cited)]
+    assert back == [form.Citation(url="https://a.example", title="A", start=3, end=7)]
     last = events_of(written(pieces))[-1]["candidates"][0]["groundingMetadata"]
     assert last["groundingSupports"][0]["segment"] == {"startIndex": 5, "endIndex": 10, "text": "käse"}
 

@@ -36,6 +36,11 @@ class Command(OperatorCommand):
         parser.add_argument("--api-version", default="", help="Azure OpenAI only; empty for its v1 API")
         parser.add_argument("--priority", type=int, default=100, help="the lowest number is asked first (100)")
         parser.add_argument(
+            "--weight",
+            type=int,
+            help="its share of the calls among those of its priority; without: the oldest is asked",
+        )
+        parser.add_argument(
             "--models", type=comma_separated, default=[], metavar="a,b", help="list these as served by it alone"
         )
         parser.add_argument("--secret-env", metavar="NAME", help="the environment variable that holds the secret")
@@ -50,6 +55,7 @@ class Command(OperatorCommand):
         base_url: str | None,
         api_version: str,
         priority: int,
+        weight: int | None,
         models: list[str],
         secret_env: str | None,
         no_test: bool,
@@ -69,6 +75,7 @@ class Command(OperatorCommand):
                 secret=env(secret_env, text) if secret_env else "",
                 api_version=api_version,
                 priority=priority,
+                weight=weight,
                 actor=self.actor,
             )
             for name in models:

@@ -178,7 +178,7 @@ class Contents:
     def _invent(self) -> str:
         while True:
             self._number += 1
-            if (made := f"call_{self._number}") not in self._ids:
+            if (made := f"call_without_id_{self._number}") not in self._ids:
                 return made
 
     def _result(self, result: object, at: str) -> ToolResult:

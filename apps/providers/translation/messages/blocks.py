@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from apps.providers.translation.form import File, Image, Part, Text, Thinking, ToolCall, ToolResult
 from apps.providers.translation.messages.citations import read_citations
 from apps.providers.translation.messages.fields import Fields, Gathered, as_fields, missing, wrong_type, wrong_value
@@ -204,9 +202,7 @@ def _tool_use(block: Fields, met: Met) -> list[Part]:
     _leave_others(block, met, _CALL_FIELDS)
     call_id, name = block.required_text("id"), block.required_text("name")
     met.tool_names[call_id] = name
-    given = block.free("input")
-    arguments = orjson.dumps(given).decode() if given else "{}"
-    return [ToolCall(id=call_id, name=name, arguments=arguments, cache=read_cache(block))]
+    return [ToolCall(id=call_id, name=name, arguments=block.dumped("input"), cache=read_cache(block))]
 
 
 def _tool_result(block: Fields, met: Met) -> list[Part]:

@@ -117,6 +117,18 @@ class Fields:
             raise too_deep(self.named(name)) from exc
         return value
 
+    def dumped(self, name: str) -> str:
+        """The field as an object's JSON text; that of none if it is absent or empty."""
+        value = self.json.get(name)
+        if not value and (value is None or isinstance(value, dict)):
+            return "{}"
+        if not isinstance(value, dict):
+            raise wrong_type(self.named(name), "an object")
+        try:
+            return orjson.dumps(value).decode()
+        except TypeError as exc:
+            raise too_deep(self.named(name)) from exc
+
     def others(self, known: frozenset[str]) -> Iterator[str]:
         """Names of fields that say something and are not among the known."""
         return (name for name, value in self.json.items() if name not in known and value is not None)

@@ -22,8 +22,11 @@ _REPEATED: Json = {
     "prompt_cache_key": None,
     "user": None,
 }
-# A function has all of these, said or not.
-_FUNCTION: Json = {"description": None, "parameters": None, "strict": None}
+# What tools have, said or not, by their type.
+_TOOLS: dict[object, Json] = {
+    "function": {"description": None, "parameters": None, "strict": None},
+    "namespace": {"description": "", "tools": []},
+}
 # Nothing is kept here, so nothing earlier is continued, nor fetched later.
 _KEPT: Json = {"previous_response_id": None, "store": False, "background": False}
 
@@ -36,7 +39,7 @@ def echo_of(request: Fields, tools: Sequence[Json]) -> Json:
     return {
         **_KEPT,
         **repeated,
-        "tools": [_FUNCTION | tool if tool.get("type") == "function" else tool for tool in tools],
+        "tools": [_TOOLS.get(tool.get("type"), {}) | tool for tool in tools],
         "reasoning": {"effort": reasoning.get("effort"), "summary": reasoning.get("summary")},
         "text": {"format": text.get("format") or {"type": "text"}, "verbosity": text.get("verbosity") or "medium"},
         "metadata": {key: value for key, value in metadata.items() if isinstance(value, str)},

@@ -14,7 +14,7 @@ INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 # Codes that clients act on; what is none of them is an error of the server's.
 _CODES = frozenset(
     {"server_error", "rate_limit_exceeded", "invalid_prompt", "context_length_exceeded", "insufficient_quota"}
-    | {"server_is_overloaded", "bio_policy", "vector_store_timeout", "image_content_policy_violation", "invalid_image"}
+    | {"bio_policy", "vector_store_timeout", "image_content_policy_violation", "invalid_image"}
     | {"invalid_image_format", "invalid_base64_image", "invalid_image_url", "image_too_large", "image_too_small"}
     | {"image_parse_error", "invalid_image_mode", "image_file_too_large", "unsupported_image_media_type"}
     | {"empty_image_file", "failed_to_download_image", "image_file_not_found"}

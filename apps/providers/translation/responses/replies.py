@@ -45,8 +45,9 @@ class _Items:
         self._likelihoods = output.logprobs(content if isinstance(content, list) else ())
         for part in choice.parts:
             self._take(part)
-        if choice.finish in output.INCOMPLETE and self.items and "status" in self.items[-1]:
-            self.items[-1]["status"] = "incomplete"
+        last = self.items[-1] if self.items else {}
+        if choice.finish in output.INCOMPLETE and last.get("type") in ("message", "function_call", "custom_tool_call"):
+            last["status"] = "incomplete"
 
     def _take(self, part: Part) -> None:
         match part:
