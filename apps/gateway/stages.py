@@ -264,11 +264,10 @@ def translate(exchange: Exchange, call: Call) -> None:
                 call.skipped += ((route.credential.label, f"cannot be asked: {error.message}"),)
                 continue
         left.append(route)
-    if failure is not None and not left:
-        raise failure
-    # Of those that would be asked alike, first those that need no translation.
-    left.sort(key=lambda route: (route.tier, call.way(route) is not endpoint))
-    call.routes = tuple(left)
+    if failure is not None:
+        if not left:
+            raise failure
+        call.routes = tuple(left)
 
 
 # --- May this caller: 403 ---

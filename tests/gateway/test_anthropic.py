@@ -509,7 +509,7 @@ def test_a_token_for_messages_may_count_and_one_without_may_neither(claude: Tena
 
 
 def test_models_are_listed_whatever_their_provider_speaks(claude: Tenant, client: anthropic.Anthropic) -> None:
-    claude.add_route("text-embedding-3-small", claude.upstream.url)
+    claude.add_route("text-embedding-3-small", claude.upstream.url, provider="openai")
     listed = {model.id: model for model in client.models.list()}
     assert {messages.MODEL, "renamed-claude", "gpt-test"} <= listed.keys()
     assert not {"text-embedding-3-small", "sandbox-chat"} & listed.keys()
@@ -532,13 +532,20 @@ def test_models_page_by_page(client: anthropic.Anthropic) -> None:
         client.models.list(limit=1, after_id="nothing")
 
 
-def test_one_name_that_two_dialects_serve(claude: Tenant, client: anthropic.Anthropic, upstream: FakeProvider) -> None:
-    claude.add_model(messages.MODEL)  # at the OpenAI-compatible credential
+def test_one_name_that_two_dialects_serve_is_asked_in_the_operators_order(
+    claude: Tenant, client: anthropic.Anthropic, upstream: FakeProvider
+) -> None:
+    """Whoever asks: what needs no translation does not come first for that."""
+    claude.add_model(messages.MODEL)  # at the OpenAI-compatible credential, which is older
+    first = claude.add_credential(upstream.url, provider="anthropic", priority=1)
+    claude.add_model("both", credential=first, provider="anthropic")
+    claude.add_model("both")
     assert claude.client().chat.completions.create(model=messages.MODEL, messages=HELLO).choices
-    upstream.answers(messages.message())
     assert client.messages.create(**ASK).content
-    assert [request.path for request in upstream.requests] == ["/v1/chat/completions", "/v1/messages"]
-    assert [record.provider for record in claude.records(2)] == ["openai_compatible", "anthropic"]
+    upstream.answers(messages.message(), always=True)
+    assert client.messages.create(**{**ASK, "model": "both"}).content
+    assert claude.client().chat.completions.create(model="both", messages=HELLO).choices
+    assert [request.path for request in upstream.requests] == ["/v1/chat/completions"] * 2 + ["/v1/messages"] * 2
 
 
 def test_one_list_two_forms(claude: Tenant) -> None:
