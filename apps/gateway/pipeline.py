@@ -9,7 +9,8 @@ from apps.core.logs import get_logger
 from apps.gateway import stages
 from apps.gateway.attempts import Health
 from apps.gateway.directory.directory import Directory
-from apps.gateway.directory.views import Models, ModelView, TokenView
+from apps.gateway.directory.models import Models
+from apps.gateway.directory.views import ModelView, TokenView
 from apps.gateway.dispatch import dispatch
 from apps.gateway.exchange import Exchange, Headers
 from apps.gateway.governance.admission import Admission
@@ -95,10 +96,10 @@ async def answer(exchange: Exchange, means: Means, *, records_are_possible: bool
 async def list_models(exchange: Exchange, target: Target, token: TokenView, models: Models) -> None:
     """GET /v1/models and /v1/models/{id}: what this token may really call."""
     dialect = target.endpoint.dialect
-    callable_models = [model for model in models.values() if _may_call(token, model, dialect)]
     if target.model is None:
-        callable_models.sort(key=lambda model: model.name)
-        body = dialect.model_list([_listed(model) for model in callable_models], exchange.scope["query_string"])
+        shown = [model for model in models.values() if _may_call(token, model, dialect, is_listed=True)]
+        shown.sort(key=lambda model: model.name)
+        body = dialect.model_list([_listed(model) for model in shown], exchange.scope["query_string"])
     else:
         exchange.model_asked = target.model
         found = models.get(target.model)
@@ -111,13 +112,17 @@ async def list_models(exchange: Exchange, target: Target, token: TokenView, mode
     await exchange.answer(200, headers, body)
 
 
-def _may_call(token: TokenView, model: ModelView, dialect: Dialect) -> bool:
-    """Whether the model is of any use to this token, and to a client that speaks this dialect."""
+def _may_call(token: TokenView, model: ModelView, dialect: Dialect, *, is_listed: bool = False) -> bool:
+    """Whether the model is of any use to this token, and to a client that speaks this dialect.
+
+    `is_listed`: and whether a provider that tells what it serves tells of this.
+    """
     governor = token.governor
     if not model.routes or not governor.may_call(model):
         return False
     calls = [endpoint for endpoint in CALLS if endpoint.dialect is dialect]
-    return any(can_serve(route, endpoint) for route in governor.choice(model).routes for endpoint in calls)
+    routes = [route for route in governor.choice(model).routes if route.is_listed or not is_listed]
+    return any(can_serve(route, endpoint) for route in routes for endpoint in calls)
 
 
 def _listed(model: ModelView) -> Listed:
