@@ -19,8 +19,13 @@ from apps.gateway.governance.estimates import estimated_input
 from apps.gateway.relay.refusals import answer_estimate
 from apps.gateway.surfaces import CALLS, Target, find_target, unknown
 from apps.gateway.translation.ways import can_serve
+from apps.gateway.uploads.disk import UploadDisk
+from apps.gateway.uploads.form import Form
+from apps.gateway.uploads.parsing import parse_form
+from apps.gateway.uploads.reading import read_form
 from apps.gateway.upstream.pool import UpstreamPool
 from apps.providers.dialects.dialect import Dialect, Listed
+from apps.providers.dialects.heads import Head
 
 log = get_logger(__name__)
 
@@ -35,6 +40,7 @@ class Means:
     admission: Admission
     pool: UpstreamPool
     health: Health
+    uploads: UploadDisk
 
 
 async def handle(exchange: Exchange, means: Means, *, records_are_possible: bool) -> None:
@@ -73,10 +79,32 @@ async def answer(exchange: Exchange, means: Means, *, records_are_possible: bool
     if target.endpoint.name == endpoints.MODELS:
         await list_models(exchange, target, token, await stages.models_of(token, directory))
         return
+    if target.endpoint.takes_form:
+        form = await read_form(exchange, means.uploads)  # 400, 408, 413, 503
+        try:
+            head, fields = await parse_form(exchange, target, form)  # 400
+            await ask_model(exchange, means, token, target, head, fields, form)
+        finally:
+            form.close()
+        return
     body = await stages.read_body(exchange)  # 408, 413
     head = stages.parse(exchange, target, body)  # 400
+    await ask_model(exchange, means, token, target, head, body)
+
+
+async def ask_model(
+    exchange: Exchange,
+    means: Means,
+    token: TokenView,
+    target: Target,
+    head: Head,
+    body: bytes,
+    form: Form | None = None,
+) -> None:
+    """The questions about a request that is known to be well formed. `form`: as it came, if it is one."""
     governor = token.governor
-    model = stages.resolve(exchange.model_asked, await stages.models_of(token, directory), governor)  # 403, 404, 502
+    models = await stages.models_of(token, means.directory)
+    model = stages.resolve(exchange.model_asked, models, governor)  # 403, 404, 502
     choice = governor.choose(model)  # 403
     routes, skipped = stages.serving(target.endpoint, model, choice)  # 400
     counted = target.endpoint.counted
@@ -85,7 +113,7 @@ async def answer(exchange: Exchange, means: Means, *, records_are_possible: bool
         if not routes:
             await answer_estimate(exchange, counted(estimated_input(body)))
             return
-    call = Call(token, target, head, body, model, routes, skipped, stream=exchange.stream)
+    call = Call(token, target, head, body, model, routes, skipped, stream=exchange.stream, form=form)
     stages.translate(exchange, call)  # 400
     stages.find_cached(call)
     if target.endpoint.counted is None:
