@@ -63,6 +63,7 @@ def test_a_transcription_goes_to_the_provider_as_it_came(acme: Tenant, upstream:
     (request,) = upstream.requests
     assert request.path == "/v1/audio/transcriptions"
     assert request.header("content-length") == str(len(request.body))
+    assert [name.lower() for name, _ in request.headers].count("content-type") == 1
     assert fields_of(request) == {
         "model": ["gpt-test"],
         "language": ["de"],
