@@ -29,6 +29,7 @@ from apps.gateway.relay.sending import EVENTS
 from apps.gateway.relay.stream import relay_stream
 from apps.gateway.relay.usage import made_usage
 from apps.gateway.relay.whole import relay_unread, relay_whole
+from apps.gateway.uploads.form import Framed
 from apps.gateway.upstream.connection import Response
 from apps.gateway.upstream.pool import UpstreamPool
 from apps.gateway.watch import Watch
@@ -49,6 +50,8 @@ _TO_CLIENT = frozenset(
     }
 )
 _UPSTREAM_REQUEST_ID = (b"x-request-id", b"request-id", b"apim-request-id")
+
+_READ = (b"text/event-stream", b"application/json")
 
 # A client's headers that pass on to a provider of any dialect.
 _TRACING = (b"traceparent", b"tracestate")
@@ -77,13 +80,13 @@ async def dispatch(exchange: Exchange, call: Call, pool: UpstreamPool, health: H
             await _attempt(exchange, call, attempt, pool, health, watch)
         except asyncio.CancelledError:
             error = watch.why()
-            following = attempts.after(route, Failure()) if _may_repeat(exchange, error) else None
+            following = attempts.after(route, Failure()) if _may_repeat(exchange, call, attempt, error) else None
             if following is None:
                 _end_badly(exchange, call, attempt, error)
                 raise error from None
             attempt.fail(error.code)
         except GatewayError as error:
-            may = _may_repeat(exchange, error) and not _was_answered(attempt, error)
+            may = _may_repeat(exchange, call, attempt, error) and not _was_answered(attempt, error)
             following = attempts.after(route, _failure_of(error)) if may else None
             if following is None:
                 _end_badly(exchange, call, attempt, error)
@@ -93,7 +96,7 @@ async def dispatch(exchange: Exchange, call: Call, pool: UpstreamPool, health: H
             attempt.fail(error.code)
         except Unanswered as answer:
             following = attempts.after(route, answer.failure)
-            if following is None:
+            if following is None or not call.target.endpoint.repeatable:
                 await relay_refusal(exchange, answer)
                 return
             attempt.end()
@@ -119,8 +122,10 @@ async def _attempt(
             response.close()
 
 
-def _may_repeat(exchange: Exchange, error: GatewayError) -> bool:
-    """Whether another attempt could bring what this one did not: nothing has been sent, and it is the provider's failure."""
+def _may_repeat(exchange: Exchange, call: Call, attempt: Attempt, error: GatewayError) -> bool:
+    """Whether another attempt could bring what this one did not: nothing has been answered, and it is the provider's failure."""
+    if attempt.is_sent and not call.target.endpoint.repeatable:
+        return False
     return not exchange.sent_head and isinstance(error, UpstreamError | UpstreamTimeout)
 
 
@@ -169,8 +174,13 @@ async def _send(
         and not (native and call.head.asks_for_usage)
         and health.takes_stream_options(credential)
     )
-    body = _native_body(call, attempt) if native else _translated_body(call, attempt)
-    head = b"%bcontent-length: %d\r\n" % (route.heads[way.name], len(body))
+    body: bytes | Framed
+    if call.form is not None:
+        body = call.form.framed({"model": route.upstream_model})
+        head = b"%bcontent-type: %b\r\ncontent-length: %d\r\n" % (route.heads[way.name], body.content_type, body.size)
+    else:
+        body = _native_body(call, attempt) if native else _translated_body(call, attempt)
+        head = b"%bcontent-length: %d\r\n" % (route.heads[way.name], len(body))
     for name in way.dialect.to_upstream if native else _TRACING:
         if name in headers:
             head += b"%b: %b\r\n" % (name, headers[name])
@@ -180,7 +190,9 @@ async def _send(
     connection = await pool.connection(credential.origin, connect_timeout=credential.timeouts.connect)
     watch.begin(credential.timeouts)
     attempt.is_sent = True
-    return await connection.send(head + b"\r\n", body)
+    if isinstance(body, bytes):
+        return await connection.send(head + b"\r\n", body)
+    return await connection.send_streamed(head + b"\r\n", body.pieces(), watch.sending)
 
 
 def _native_body(call: Call, attempt: Attempt) -> bytes:
@@ -232,9 +244,9 @@ async def _relay(exchange: Exchange, call: Call, attempt: Attempt, response: Res
 
 
 def _passes_as_it_comes(call: Call, content_type: bytes) -> bool:
-    """Whether the answer is neither JSON nor events, but sound."""
+    """Whether the answer is neither JSON nor events, but sound, or plain text of what was heard."""
     made = call.target.endpoint.made
-    return made is not None and not made.is_json and not content_type.startswith(b"text/event-stream")
+    return made is not None and not made.is_json and not content_type.startswith(_READ)
 
 
 def _answer_headers(
