@@ -25,6 +25,7 @@ from apps.providers.translation.messages import SPOKEN
 from apps.providers.translation.spoken import Shown
 from apps.providers.usage import Usage
 from tests.support import messages
+from tests.translation import strategies
 from tests.translation.legal_messages import check_answer
 
 type Json = dict[str, Any]
@@ -171,6 +172,20 @@ def test_an_answer_is_written() -> None:
             "service_tier": "priority",
         },
     }
+
+
+@given(strategies.answers(choices=2))
+def test_whatever_is_answered_is_written_legally_and_reads_as_what_it_was(answer: Answer) -> None:
+    message = check_answer(SPOKEN.write_answer(answer, REQUEST, SHOWN))
+    back = SPOKEN.read_answer(json.dumps(message).encode())
+    calls = [part for part in answer.choices[0].parts if isinstance(part, ToolCall)]
+    assert [(part.id, json.loads(part.arguments)) for part in back.choices[0].parts if isinstance(part, ToolCall)] == [
+        (part.id, json.loads(part.arguments)) for part in calls
+    ]
+    assert back.choices[0].finish == answer.choices[0].finish
+    turn = {"role": "assistant", "content": message["content"]}
+    if turn["content"]:
+        SPOKEN.read_request(json.dumps({"model": "m", "messages": [turn]}).encode(), "", None)
 
 
 def test_usage_that_nobody_told_is_estimated() -> None:

@@ -35,6 +35,7 @@ from apps.providers.translation.spoken import Shown
 from apps.providers.usage import Usage
 from tests.support import messages
 from tests.support.bodies import event
+from tests.translation import strategies
 from tests.translation.legal_messages import heard
 
 REQUEST = Request(model="claude-test", messages=[Message("user", [Text("Hello")])])
@@ -385,6 +386,25 @@ def test_a_written_stream_reads_as_what_it_was(events: list[Event]) -> None:
             assert (used.input, used.cache_read, used.output, used.reasoning) == (9, 4, 20, 5)
 
 
+@given(strategies.streams(choices=2), st.data())
+def test_what_any_dialect_reads_is_written_legally(events: list[Event], data: st.DataObject) -> None:
+    writer = SPOKEN.stream_writer(REQUEST, SHOWN)
+    stream = b"".join(writer.feed(batch) for batch in data.draw(strategies.in_batches(events)))
+    found = heard(stream, whole=isinstance(events[-1], Ended | Failed))
+    assert writer.events == found.events
+    if isinstance(events[-1], Ended):
+        assert [call[1] for call in found.calls] == [
+            each.name for each in events if isinstance(each, ToolBegun) and each.choice == 0
+        ]
+        used = [each.usage for each in events if isinstance(each, Used)]
+        assert not used or found.usage["output_tokens"] == used[-1].output
+
+
+@given(strategies.disordered())
+def test_what_no_dialect_reads_is_written_legally_all_the_same(events: list[Event]) -> None:
+    heard(written(*events), whole=any(isinstance(each, Ended | Failed) for each in events))
+
+
 ANY_EVENT = st.one_of(
     st.builds(Begun),
     st.builds(TextDelta, st.text(max_size=3), st.integers(0, 1)),
@@ -502,3 +522,12 @@ def test_citations_with_an_address_are_shown_in_their_text() -> None:
             "encrypted_index": "",
         }
     ]
+
+
+def test_what_is_told_twice_is_written_once() -> None:
+    call = ToolBegun(0, "call_1", "weather")
+    found = heard(
+        written(Begun(), Begun(), call, call, Finished("length"), Finished("stop"), Used(USED), Ended(), Ended())
+    )
+    assert [block["type"] for block in found.blocks] == ["tool_use"]
+    assert found.stop == "max_tokens"

@@ -102,7 +102,7 @@ def _read_part(part: Mapping[str, Any], turn: Turn, answer_id: str, choice: int,
         if signature:
             turn.sign(signature, kept.NAME, redacted=True)
         return None if thought else turn.text(text)
-    elif isinstance(inline, dict) and (made := media.made(inline, "candidates")) is not None:
+    elif isinstance(inline, dict) and (made := media.made(inline)) is not None:
         turn.add(made)
     return None
 

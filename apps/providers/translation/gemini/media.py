@@ -104,13 +104,12 @@ def file_data(part: Image | File) -> dict[str, Any]:
     return {"fileData": data}
 
 
-def made(part: Mapping[str, Any], at: str) -> Image | Audio | None:
-    """A picture or sound of an answer, whose part's `inlineData` this is."""
-    kind, data = part.get("mimeType"), part.get("data")
-    if not isinstance(kind, str) or not isinstance(data, str):
+def made(inline: Mapping[str, Any]) -> Image | None:
+    """A picture of an answer, whose part's `inlineData` this is; None for anything else."""
+    kind, data = inline.get("mimeType"), inline.get("data")
+    if not isinstance(kind, str) or not isinstance(data, str) or not kind.lower().startswith("image/"):
         return None
-    found = inline_part(kind, data, "", at) if kind.lower().startswith(("image/", "audio/")) else None
-    return None if isinstance(found, File) else found
+    return Image(data=standard(data), media_type=kind.lower())
 
 
 def _inline(media_type: str, data: str) -> dict[str, Any]:

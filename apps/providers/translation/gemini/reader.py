@@ -12,7 +12,6 @@ from apps.providers.translation.form import (
     Event,
     Failed,
     Finished,
-    Image,
     ImageMade,
     Ping,
     Request,
@@ -193,8 +192,8 @@ class GeminiReader:
         if isinstance(call, dict):
             self._call(call, signature if isinstance(signature, str) else "", index, candidate, events)
         elif isinstance(inline, dict):
-            made = media.made(inline, "candidates")
-            if isinstance(made, Image):
+            made = media.made(inline)
+            if made is not None:
                 candidate.thinking = False
                 events.append(ImageMade(made, index))
         return chances
