@@ -13,6 +13,7 @@ from apps.core.env import boolean, env, header, log_level, networks, path, secon
 from apps.core.mail import mail_server
 from apps.core.sealing import Keyring
 from apps.policies import schedule as policies_schedule
+from apps.providers import schedule as providers_schedule
 from config import console
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -149,6 +150,7 @@ UPSTREAM_TOTAL_TIMEOUT = env("UPSTREAM_TOTAL_TIMEOUT", seconds, "1800")
 UPSTREAM_ATTEMPTS = env("UPSTREAM_ATTEMPTS", whole, "3")  # for one request, over all its routes
 UPSTREAM_ATTEMPTS_TIME = env("UPSTREAM_ATTEMPTS_TIME", seconds, "30")  # after which no further one begins
 EGRESS_ALLOW = env("EGRESS_ALLOW", networks, "")  # private ranges, and http, that credentials may name
+PROVIDER_LISTINGS_EVERY = env("PROVIDER_LISTINGS_EVERY", seconds, "3600")  # providers are asked for their models; 0: never
 DRAIN_TIMEOUT = env("DRAIN_TIMEOUT", seconds, "30")  # how long running answers may take after SIGTERM
 DIRECTORY_STALE_LIMIT = env(
     "DIRECTORY_STALE_LIMIT", seconds, "900"
@@ -171,6 +173,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     **core_schedule.SCHEDULE,
     **audit_schedule.SCHEDULE,
     **policies_schedule.SCHEDULE,
+    **providers_schedule.SCHEDULE,
 }
 
 # --- Mail ---

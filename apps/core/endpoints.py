@@ -8,6 +8,15 @@ COMPLETIONS = "completions"
 MODERATIONS = "moderations"
 IMAGES = "image_generations"
 SPEECH = "speech"
+TRANSCRIPTIONS = "transcriptions"
+AUDIO_TRANSLATIONS = "audio_translations"
+IMAGE_EDITS = "image_edits"
+IMAGE_VARIATIONS = "image_variations"
+FILES = "files"
+BATCHES = "batches"
+STORED_RESPONSES = "stored_responses"
+INPUT_TOKENS = "input_tokens"
+COMPACTION = "compaction"
 COUNT_TOKENS = "count_tokens"
 GENERATE_CONTENT = "generate_content"
 STREAM_GENERATE_CONTENT = "stream_generate_content"
@@ -31,12 +40,23 @@ SCOPES = (
     EMBEDDINGS,
     MODERATIONS,
     IMAGES,
+    IMAGE_EDITS,
     SPEECH,
+    TRANSCRIPTIONS,
+    FILES,
+    BATCHES,
     RERANK,
     REALTIME,
     MODELS,
 )
 
-# Those whose answers hold nothing that a model wrote, and those that hold pictures or sound instead.
+# Those whose answers hold nothing that a model wrote, and those that hold pictures, sound or what was heard instead.
 OUTPUTLESS = frozenset({EMBEDDINGS, MODERATIONS, RERANK})
-WORDLESS = frozenset({IMAGES, SPEECH})
+WORDLESS = frozenset(
+    {IMAGES, IMAGE_EDITS, IMAGE_VARIATIONS, SPEECH, TRANSCRIPTIONS, AUDIO_TRANSLATIONS, FILES, BATCHES}
+)
+
+# Those whose requests are forms with files.
+FORMS = frozenset({TRANSCRIPTIONS, AUDIO_TRANSLATIONS, IMAGE_EDITS, IMAGE_VARIATIONS})
+# What is asked of an account for its own sake: the models' names play no part in where it leads.
+OBJECTS = frozenset({FILES, BATCHES, STORED_RESPONSES})

@@ -23,6 +23,7 @@ from apps.gateway.health.sharing import Sharing
 from apps.gateway.pipeline import Means, handle
 from apps.gateway.store.store import Store
 from apps.gateway.surfaces import is_data_plane
+from apps.gateway.uploads.disk import UploadDisk
 from apps.gateway.upstream.dialing import Dialer
 from apps.gateway.upstream.pool import UpstreamPool
 from apps.providers.egress import Egress
@@ -48,7 +49,8 @@ class Gateway:
         self._builder = Builder(self._store, self._connect)
         self._admission = Admission(self._counters, self._builder)
         self._health = Health()
-        self._means = Means(self._directory, self._admission, self._pool, self._health)
+        self._uploads = UploadDisk(config.upload_dir, config.upload_space)
+        self._means = Means(self._directory, self._admission, self._pool, self._health, self._uploads)
         self._sharing = Sharing(self._health, self._store)
         self._looking: asyncio.Task[None] | None = None
         self._heart: Heart | None = None
@@ -93,6 +95,7 @@ class Gateway:
         await self._store.stop()
         await self._directory.stop()
         await self._pool.stop()
+        self._uploads.stop()
         if self._spool is not None:
             self._spool.close()
 

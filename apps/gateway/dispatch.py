@@ -36,6 +36,7 @@ from apps.gateway.relay.unanswered import Unanswered
 from apps.gateway.relay.usage import made_usage
 from apps.gateway.relay.whole import relay_unread, relay_whole
 from apps.gateway.translation.refusal import UpstreamRefusal
+from apps.gateway.uploads.form import Framed
 from apps.gateway.upstream.connection import Response
 from apps.gateway.upstream.pool import UpstreamPool
 from apps.gateway.watch import Watch
@@ -56,6 +57,8 @@ _TO_CLIENT = frozenset(
     }
 )
 _UPSTREAM_REQUEST_ID = (b"x-request-id", b"request-id", b"apim-request-id")
+
+_READ = (b"text/event-stream", b"application/json")
 
 # A client's headers that pass on to a provider of any dialect.
 _TRACING = (b"traceparent", b"tracestate")
@@ -96,13 +99,13 @@ async def _dispatch(exchange: Exchange, call: Call, attempts: Attempts, pool: Up
             await _attempt(exchange, call, attempt, pool, health, watch)
         except asyncio.CancelledError:
             error = watch.why()
-            following = _after(exchange, attempts, attempt, error)
+            following = _after(exchange, call, attempts, attempt, error)
             if following is None:
                 _end_badly(exchange, call, attempt, error)
                 raise error from None
             attempt.fail(error.code)
         except GatewayError as error:
-            following = _after(exchange, attempts, attempt, error)
+            following = _after(exchange, call, attempts, attempt, error)
             if following is None:
                 _end_badly(exchange, call, attempt, error)
                 if len(exchange.attempts) > 1 and error.retryable is None:
@@ -110,8 +113,9 @@ async def _dispatch(exchange: Exchange, call: Call, attempts: Attempts, pool: Up
                 raise
             attempt.fail(error.code)
         except Unanswered as answer:
-            following = attempts.after(route, answer.failure)
+            following = attempts.after(route, answer.failure) if call.target.endpoint.repeatable else None
             if following is None:
+                attempts.failed(answer.failure)
                 await relay_refusal(exchange, answer)
                 return
             attempt.fail(answer.failure.code)
@@ -140,12 +144,15 @@ async def _attempt(
             response.close()
 
 
-def _after(exchange: Exchange, attempts: Attempts, attempt: Attempt, error: GatewayError) -> tuple[Route, float] | None:
+def _after(
+    exchange: Exchange, call: Call, attempts: Attempts, attempt: Attempt, error: GatewayError
+) -> tuple[Route, float] | None:
     """The route to try next after this error, and how many seconds to wait before; None: the error stands."""
     failure = _failure_of(exchange, attempt, error)
     if failure is None:
         return None
-    if exchange.sent_head or _was_answered(attempt, error):
+    is_final = attempt.is_sent and not call.target.endpoint.repeatable
+    if exchange.sent_head or is_final or _was_answered(attempt, error):
         attempts.failed(failure)
         return None
     return attempts.after(attempt.route, failure)
@@ -217,8 +224,13 @@ async def _send(
         and not (native and call.head.asks_for_usage)
         and health.takes_stream_options(credential)
     )
-    body = _native_body(call, attempt) if native else _translated_body(call, attempt)
-    head = b"%bcontent-length: %d\r\n" % (route.heads[way.name], len(body))
+    body: bytes | Framed
+    if call.form is not None:
+        body = call.form.framed({"model": route.upstream_model})
+        head = b"%bcontent-type: %b\r\ncontent-length: %d\r\n" % (route.heads[way.name], body.content_type, body.size)
+    else:
+        body = _native_body(call, attempt) if native else _translated_body(call, attempt)
+        head = b"%bcontent-length: %d\r\n" % (route.heads[way.name], len(body))
     for name in way.dialect.to_upstream if native else _TRACING:
         if name in headers:
             head += b"%b: %b\r\n" % (name, headers[name])
@@ -228,7 +240,9 @@ async def _send(
     connection = await pool.connection(credential.origin, connect_timeout=credential.timeouts.connect)
     watch.begin(credential.timeouts)
     attempt.is_sent = True
-    return await connection.send(head + b"\r\n", body)
+    if isinstance(body, bytes):
+        return await connection.send(head + b"\r\n", body)
+    return await connection.send_streamed(head + b"\r\n", body.pieces(), watch.sending)
 
 
 def _native_body(call: Call, attempt: Attempt) -> bytes:
@@ -280,9 +294,9 @@ async def _relay(exchange: Exchange, call: Call, attempt: Attempt, response: Res
 
 
 def _passes_as_it_comes(call: Call, content_type: bytes) -> bool:
-    """Whether the answer is neither JSON nor events, but sound."""
+    """Whether the answer is neither JSON nor events, but sound, or plain text of what was heard."""
     made = call.target.endpoint.made
-    return made is not None and not made.is_json and not content_type.startswith(b"text/event-stream")
+    return made is not None and not made.is_json and not content_type.startswith(_READ)
 
 
 def _answer_headers(

@@ -1,4 +1,4 @@
-"""Reading streams of pictures and of speech as they pass: events that hold megabytes, of which only the usage is read."""
+"""Reading streams of pictures, of speech and of what was heard as they pass: only the usage is read."""
 
 import re
 from collections.abc import Mapping
@@ -7,12 +7,13 @@ from typing import Any
 import msgspec
 
 from apps.gateway.streams import StreamMeter, event_json
-from apps.providers.usage import Usage, images_usage, speech_tokens
+from apps.providers.usage import Usage, images_usage, speech_tokens, transcription_usage
 
 # The beginning of a picture or of sound; what follows of it is more of the same.
 _LONG = re.compile(rb'"[A-Za-z0-9+/=]{512,}')
 _IMAGES_MATTER = re.compile(rb'"type"\s*:\s*"(?:image_[a-z]+\.completed|error)"|"error"\s*:\s*\{|\[DONE\]')
 _SPEECH_MATTERS = re.compile(rb'"type"\s*:\s*"(?:speech\.audio\.done|error)"|"error"\s*:\s*\{|\[DONE\]')
+_TRANSCRIPT_MATTERS = re.compile(rb'"type"\s*:\s*"(?:transcript\.text\.done|error)"|"error"\s*:\s*\{|\[DONE\]')
 _COUNTS = tuple(name for name in Usage.__struct_fields__ if name not in {"tier", "estimated", "mismatch"})
 
 
@@ -87,6 +88,26 @@ class SpeechMeter(_MediaMeter):
         if data.get("type") == "speech.audio.done":
             if isinstance(data.get("usage"), dict):
                 self._take_usage(speech_tokens(data["usage"]))
+            self.complete = True
+        elif not data:
+            self.complete = b"[DONE]" in event
+        else:
+            self._fail(data)
+        return False
+
+
+class TranscriptMeter(_MediaMeter):
+    """What was heard, as it is written down: the last event tells tokens or seconds."""
+
+    __slots__ = ()
+
+    def _is_interesting(self, data: bytes) -> bool:
+        return _TRANSCRIPT_MATTERS.search(data) is not None
+
+    def _read(self, event: bytes) -> bool:
+        data = event_json(event)
+        if data.get("type") == "transcript.text.done":
+            self._take_usage(transcription_usage(data))
             self.complete = True
         elif not data:
             self.complete = b"[DONE]" in event

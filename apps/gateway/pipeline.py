@@ -8,7 +8,8 @@ from apps.core.errors import ClientClosed, GatewayError, ModelNotFound, RecordUn
 from apps.core.logs import get_logger
 from apps.gateway import stages
 from apps.gateway.directory.directory import Directory
-from apps.gateway.directory.views import Models, ModelView, TokenView
+from apps.gateway.directory.models import Models
+from apps.gateway.directory.views import ModelView, TokenView
 from apps.gateway.dispatch import dispatch
 from apps.gateway.exchange import Exchange, Headers
 from apps.gateway.governance.admission import Admission
@@ -18,8 +19,13 @@ from apps.gateway.health.health import Health
 from apps.gateway.relay.refusals import answer_estimate
 from apps.gateway.surfaces import CALLS, Target, find_target, unknown
 from apps.gateway.translation.ways import can_serve
+from apps.gateway.uploads.disk import UploadDisk
+from apps.gateway.uploads.form import Form
+from apps.gateway.uploads.parsing import parse_form
+from apps.gateway.uploads.reading import read_form
 from apps.gateway.upstream.pool import UpstreamPool
 from apps.providers.dialects.dialect import Dialect, Listed
+from apps.providers.dialects.heads import Head
 
 log = get_logger(__name__)
 
@@ -34,6 +40,7 @@ class Means:
     admission: Admission
     pool: UpstreamPool
     health: Health
+    uploads: UploadDisk
 
 
 async def handle(exchange: Exchange, means: Means, *, records_are_possible: bool) -> None:
@@ -72,10 +79,32 @@ async def answer(exchange: Exchange, means: Means, *, records_are_possible: bool
     if target.endpoint.name == endpoints.MODELS:
         await list_models(exchange, target, token, await stages.models_of(token, directory))
         return
+    if target.endpoint.takes_form:
+        form = await read_form(exchange, means.uploads)  # 400, 408, 413, 503
+        try:
+            head, fields = await parse_form(exchange, target, form)  # 400
+            await ask_model(exchange, means, token, target, head, fields, form)
+        finally:
+            form.close()
+        return
     body = await stages.read_body(exchange)  # 408, 413
     head = stages.parse(exchange, target, body)  # 400
+    await ask_model(exchange, means, token, target, head, body)
+
+
+async def ask_model(
+    exchange: Exchange,
+    means: Means,
+    token: TokenView,
+    target: Target,
+    head: Head,
+    body: bytes,
+    form: Form | None = None,
+) -> None:
+    """The questions about a request that is known to be well formed. `form`: as it came, if it is one."""
     governor = token.governor
-    model = stages.resolve(exchange.model_asked, await stages.models_of(token, directory), governor)  # 403, 404, 502
+    models = await stages.models_of(token, means.directory)
+    model = stages.resolve(exchange.model_asked, models, governor)  # 403, 404, 502
     choice = governor.choose(model)  # 403
     routes, skipped = stages.serving(target.endpoint, model, choice)  # 400
     counted = target.endpoint.counted
@@ -84,7 +113,7 @@ async def answer(exchange: Exchange, means: Means, *, records_are_possible: bool
         if not routes:
             await answer_estimate(exchange, counted(estimated_input(body)))
             return
-    call = Call(token, target, head, body, model, routes, skipped, stream=exchange.stream)
+    call = Call(token, target, head, body, model, routes, skipped, stream=exchange.stream, form=form)
     stages.translate(exchange, call)  # 400
     stages.find_cached(call)
     if target.endpoint.counted is None:
@@ -95,10 +124,10 @@ async def answer(exchange: Exchange, means: Means, *, records_are_possible: bool
 async def list_models(exchange: Exchange, target: Target, token: TokenView, models: Models) -> None:
     """GET /v1/models and /v1/models/{id}: what this token may really call."""
     dialect = target.endpoint.dialect
-    callable_models = [model for model in models.values() if _may_call(token, model, dialect)]
     if target.model is None:
-        callable_models.sort(key=lambda model: model.name)
-        body = dialect.model_list([_listed(model) for model in callable_models], exchange.scope["query_string"])
+        shown = [model for model in models.values() if _may_call(token, model, dialect, is_listed=True)]
+        shown.sort(key=lambda model: model.name)
+        body = dialect.model_list([_listed(model) for model in shown], exchange.scope["query_string"])
     else:
         exchange.model_asked = target.model
         found = models.get(target.model)
@@ -111,13 +140,17 @@ async def list_models(exchange: Exchange, target: Target, token: TokenView, mode
     await exchange.answer(200, headers, body)
 
 
-def _may_call(token: TokenView, model: ModelView, dialect: Dialect) -> bool:
-    """Whether the model is of any use to this token, and to a client that speaks this dialect."""
+def _may_call(token: TokenView, model: ModelView, dialect: Dialect, *, is_listed: bool = False) -> bool:
+    """Whether the model is of any use to this token, and to a client that speaks this dialect.
+
+    `is_listed`: and whether a provider that tells what it serves tells of this.
+    """
     governor = token.governor
     if not model.routes or not governor.may_call(model):
         return False
     calls = [endpoint for endpoint in CALLS if endpoint.dialect is dialect]
-    return any(can_serve(route, endpoint) for route in governor.choice(model).routes for endpoint in calls)
+    routes = [route for route in governor.choice(model).routes if route.is_listed or not is_listed]
+    return any(can_serve(route, endpoint) for route in routes for endpoint in calls)
 
 
 def _listed(model: ModelView) -> Listed:

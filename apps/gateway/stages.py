@@ -30,7 +30,8 @@ from apps.core.errors import (
     UnsupportedEncoding,
 )
 from apps.gateway.directory.directory import Directory
-from apps.gateway.directory.views import Models, ModelView, Route, TokenView
+from apps.gateway.directory.models import Models
+from apps.gateway.directory.views import ModelView, Route, TokenView
 from apps.gateway.exchange import Exchange
 from apps.gateway.governance.call import Call
 from apps.gateway.governance.governor import Choice, Governor
@@ -47,6 +48,7 @@ from apps.services.tokens import token_digest, token_is_well_formed
 _BODY_SILENCE = 60.0
 _TAGS = b"x-tollgate-tags"
 _TAGS_MAX = 16
+_ALIKE_SHOWN = 3  # names told to a client that asked for one like them
 
 
 # --- Who asks: 401, 503 ---
@@ -206,16 +208,28 @@ def resolve(name: str, models: Models, governor: Governor) -> ModelView:
     """The model and its routes. Raises ModelNotFound, ModelNotAllowed, NoCredential, in this order."""
     model = models.get(name)
     if model is None:
-        raise ModelNotFound(
-            f"The model '{name}' does not exist here: GET /v1/models lists what this token may call.", param="model"
-        )
-    governor.check_model(name)
+        raise ModelNotFound(_unknown(name, models, governor), param="model")
+    governor.check_model(name, model.plain)
     if not model.routes:
-        raise NoCredential(
-            f"The model '{name}' is known, but no enabled credential of provider '{model.provider}' serves it: "
-            "an operator can add one in the console or with manage.py add_credential."
-        )
+        raise NoCredential(_unserved(model))
     return model
+
+
+def _unknown(name: str, models: Models, governor: Governor) -> str:
+    """With the names that may have been meant, of those that this token may call."""
+    views = [view for near in models.near(name) if (view := models.get(near)) is not None]
+    alike = [view.name for view in views if governor.may_call(view)][:_ALIKE_SHOWN]
+    but = f", but {' and '.join(alike)} {'does' if len(alike) == 1 else 'do'}" if alike else ""
+    return f"The model '{name}' does not exist here{but}: GET /v1/models lists what this token may call."
+
+
+def _unserved(model: ModelView) -> str:
+    if not model.provider:
+        return f"The alias '{model.name}' is known, but no enabled credential serves what it leads to: manage.py explain says more."
+    return (
+        f"The model '{model.name}' is known, but no enabled credential of provider '{model.provider}' serves it: "
+        "an operator can add one in the console or with manage.py add_credential."
+    )
 
 
 def serving(

@@ -12,8 +12,9 @@ from urllib.parse import parse_qs, unquote
 from apps.core import endpoints
 from apps.core.errors import InvalidValue, MethodNotAllowed, UnknownPath
 from apps.gateway.gemini_streams import GeminiArrayMeter, GeminiMeter
-from apps.gateway.governance.making import NOTHING, PICTURES, SPEAKING, Made
-from apps.gateway.media_streams import ImagesMeter, SpeechMeter
+from apps.gateway.governance.hearing import HEARING
+from apps.gateway.governance.making import EDITS, NOTHING, PICTURES, SPEAKING, Made
+from apps.gateway.media_streams import ImagesMeter, SpeechMeter, TranscriptMeter
 from apps.gateway.streams import ChatMeter, MessagesMeter, ResponsesMeter, StreamMeter
 from apps.policies.counters.plan import Part
 from apps.providers.dialects import anthropic, gemini, openai
@@ -35,6 +36,8 @@ class Endpoint:
     writes: bool = True  # its answers hold text, which a cap of output tokens bounds
     made: Made | None = None  # what they hold instead; what is neither text nor that comes in no stream
     is_free: bool = False  # without a price it costs nothing, and uses nothing but what the provider tells
+    takes_form: bool = False  # its requests are forms with files
+    repeatable: bool = True  # False: what has begun to be sent is not sent again
     also: str = ""  # the endpoint that scopes and policies mean where they mean this one; empty: itself
     # How it says a number of tokens. Where there is such a thing, counting them is all it does: it is free, and takes nothing of
     # limits and budgets.
@@ -59,6 +62,32 @@ EMBEDDINGS = Endpoint(endpoints.EMBEDDINGS, "POST", "/embeddings", writes=False)
 MODERATIONS = Endpoint(endpoints.MODERATIONS, "POST", "/moderations", writes=False, is_free=True)
 IMAGES = Endpoint(endpoints.IMAGES, "POST", "/images/generations", writes=False, meter=ImagesMeter, made=PICTURES)
 SPEECH = Endpoint(endpoints.SPEECH, "POST", "/audio/speech", writes=False, meter=SpeechMeter, made=SPEAKING)
+TRANSCRIPTIONS = Endpoint(
+    endpoints.TRANSCRIPTIONS,
+    "POST",
+    "/audio/transcriptions",
+    writes=False,
+    meter=TranscriptMeter,
+    made=HEARING,
+    takes_form=True,
+    repeatable=False,
+)
+AUDIO_TRANSLATIONS = replace(
+    TRANSCRIPTIONS, name=endpoints.AUDIO_TRANSLATIONS, path="/audio/translations", also=endpoints.TRANSCRIPTIONS
+)
+IMAGE_EDITS = Endpoint(
+    endpoints.IMAGE_EDITS,
+    "POST",
+    "/images/edits",
+    writes=False,
+    meter=ImagesMeter,
+    made=EDITS,
+    takes_form=True,
+    repeatable=False,
+)
+IMAGE_VARIATIONS = replace(
+    IMAGE_EDITS, name=endpoints.IMAGE_VARIATIONS, path="/images/variations", also=endpoints.IMAGE_EDITS
+)
 MESSAGES = Endpoint(endpoints.MESSAGES, "POST", "/messages", dialect=anthropic.DIALECT, meter=MessagesMeter)
 COUNT_TOKENS = Endpoint(
     endpoints.COUNT_TOKENS,
@@ -141,7 +170,8 @@ class Target:
     model: str | None = None
 
 
-_OPENAI = (CHAT_COMPLETIONS, RESPONSES, COMPLETIONS, EMBEDDINGS, MODERATIONS, IMAGES, SPEECH)
+_FORMS = (TRANSCRIPTIONS, AUDIO_TRANSLATIONS, IMAGE_EDITS, IMAGE_VARIATIONS)
+_OPENAI = (CHAT_COMPLETIONS, RESPONSES, COMPLETIONS, EMBEDDINGS, MODERATIONS, IMAGES, SPEECH, *_FORMS)
 _OPERATIONS = {endpoint.path: endpoint for endpoint in _OPENAI}
 _EXACT = {
     prefix + endpoint.path: Target(endpoint)
@@ -233,7 +263,8 @@ def _find_by_pattern(path: str) -> Target:
             return Target(endpoint, _name(deployment, "deployment"))
     raise UnknownPath(
         "This gateway does not serve this path. It serves chat/completions, responses, completions, embeddings, "
-        "moderations, images/generations, audio/speech, realtime and models under /v1, /openai/v1 and /openai, messages under "
+        "moderations, images/generations, images/edits, images/variations, audio/speech, audio/transcriptions, "
+        "audio/translations, realtime and models under /v1, /openai/v1 and /openai, messages under "
         "/v1 and /anthropic/v1, and models/{model}:generateContent, :streamGenerateContent, :countTokens, :embedContent and "
         ":batchEmbedContents under /v1, /v1beta and /v1alpha."
     )

@@ -26,7 +26,19 @@ class Watch:
     since, it sets itself again.
     """
 
-    __slots__ = ("_client", "_due", "_error", "_idle", "_loop", "_task", "_timer", "_total_at", "_waiter", "reason")
+    __slots__ = (
+        "_client",
+        "_due",
+        "_error",
+        "_first_byte",
+        "_idle",
+        "_loop",
+        "_task",
+        "_timer",
+        "_total_at",
+        "_waiter",
+        "reason",
+    )
 
     def __init__(self, scope: Mapping[str, Any], receive: Receive) -> None:
         """Call it in the task to be interrupted, after the request body has been read."""
@@ -37,7 +49,7 @@ class Watch:
         self._task = task
         self.reason: GatewayError | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._idle = self._total_at = self._due = 0.0
+        self._idle = self._first_byte = self._total_at = self._due = 0.0
         self._error: type[GatewayError] = FirstByteTimeout
         self._waiter: asyncio.Task[None] | None = None
         self._client: Client | None = scope.get(CLIENT)
@@ -50,7 +62,7 @@ class Watch:
         """A request goes upstream, on a connection that is open: the first byte is due. Connecting has a limit of its own."""
         now = self._loop.time()
         self._total_at = now + timeouts.total
-        self._idle = timeouts.idle
+        self._idle, self._first_byte = timeouts.idle, timeouts.first_byte
         self._due = now + timeouts.first_byte
         self._error = FirstByteTimeout
         if self._timer is not None:
@@ -61,6 +73,10 @@ class Watch:
         """Something came from upstream; the next chunk is due within the idle timeout."""
         self._due = self._loop.time() + self._idle
         self._error = IdleTimeout
+
+    def sending(self) -> None:
+        """The provider takes what it is sent; its first byte is due that long after the last of it."""
+        self._due = self._loop.time() + self._first_byte
 
     def first_heard(self) -> None:
         """As `heard`, when what was due until now was the first byte: the timer may be set for much later than an idle stream."""

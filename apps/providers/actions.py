@@ -18,6 +18,7 @@ from apps.orgs.models import Organization
 from apps.providers.catalogue import catalogue, likely_kind, listed_kind
 from apps.providers.egress import Egress, EgressRefused
 from apps.providers.kinds import kind_of, trimmed
+from apps.providers.listing.actions import listing_forget, listing_store
 from apps.providers.models import Credential, ModelKind, Provider, ProviderModel
 from apps.providers.prices.selectors import price_book
 from apps.providers.probe import CredentialTest, probe
@@ -105,6 +106,8 @@ def credential_update(*, credential: Credential, actor: Actor, secret: str | Non
     if secret is not None:
         _seal(locked, secret)
     _save_credential(locked, check_url=moved)
+    if moved:
+        listing_forget(locked)
     _note_change("credential.updated", locked, before, actor=actor, secret_replaced=secret is not None)
     return locked
 
@@ -236,6 +239,7 @@ def models_import(*, credential: Credential, actor: Actor) -> list[ProviderModel
     if not found.ok:
         raise ValidationError(found.sentence)
     with transaction.atomic():
+        listing_store(credential, found)
         # Locked, so that two imports do not add the same names.
         credential = (
             Credential.objects.select_for_update(of=("self",)).select_related("organization").get(pk=credential.pk)

@@ -8,7 +8,16 @@ from apps.providers.kinds import kind_of, trimmed
 
 # Azure's dated API has the deployment in the path for these, and in the body for everything else.
 _AZURE_BY_DEPLOYMENT = frozenset(
-    {endpoints.CHAT_COMPLETIONS, endpoints.COMPLETIONS, endpoints.EMBEDDINGS, endpoints.IMAGES, endpoints.SPEECH}
+    {
+        endpoints.CHAT_COMPLETIONS,
+        endpoints.COMPLETIONS,
+        endpoints.EMBEDDINGS,
+        endpoints.IMAGES,
+        endpoints.IMAGE_EDITS,
+        endpoints.SPEECH,
+        endpoints.TRANSCRIPTIONS,
+        endpoints.AUDIO_TRANSLATIONS,
+    }
 )
 
 _AZURE = "azure_openai"

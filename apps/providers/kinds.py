@@ -22,6 +22,14 @@ _CHAT, _RESPONSES, _COMPLETIONS, _EMBEDDINGS, _MODERATIONS, _IMAGES, _SPEECH, _M
     endpoints.MODELS,
 )
 
+_HEARING = (endpoints.TRANSCRIPTIONS, endpoints.AUDIO_TRANSLATIONS)
+# What an account keeps for its caller: below these, objects by their ids.
+_OBJECT_PATHS: Mapping[str, str] = {
+    endpoints.FILES: "/files",
+    endpoints.BATCHES: "/batches",
+    endpoints.STORED_RESPONSES: "/responses",
+}
+
 # Below the base URL, by endpoint. `{model}` becomes the provider's name of the model.
 OPENAI_PATHS: Mapping[str, str] = {
     _CHAT: "/chat/completions",
@@ -31,6 +39,13 @@ OPENAI_PATHS: Mapping[str, str] = {
     _MODERATIONS: "/moderations",
     _IMAGES: "/images/generations",
     _SPEECH: "/audio/speech",
+    endpoints.TRANSCRIPTIONS: "/audio/transcriptions",
+    endpoints.AUDIO_TRANSLATIONS: "/audio/translations",
+    endpoints.IMAGE_EDITS: "/images/edits",
+    endpoints.IMAGE_VARIATIONS: "/images/variations",
+    endpoints.INPUT_TOKENS: "/responses/input_tokens",
+    endpoints.COMPACTION: "/responses/compact",
+    **_OBJECT_PATHS,
     endpoints.RERANK: "/rerank",
     endpoints.REALTIME: "/realtime",
     _MODELS: "/models",
@@ -87,7 +102,17 @@ KINDS: Mapping[str, Kind] = {
     ),
     # Its paths are apps.providers.addressing's; what can be called there are deployments, which it does not list.
     "azure_openai": Kind(
-        paths=_having(_RESPONSES, _COMPLETIONS, _EMBEDDINGS, _IMAGES, _SPEECH, endpoints.REALTIME),
+        paths=_having(
+            _RESPONSES,
+            _COMPLETIONS,
+            _EMBEDDINGS,
+            _IMAGES,
+            _SPEECH,
+            endpoints.REALTIME,
+            *_HEARING,
+            endpoints.IMAGE_EDITS,
+            *_OBJECT_PATHS,
+        ),
         within_paths=("/v1", "/openai"),
         key_header="api-key",
         lists_what_can_be_called=False,
@@ -109,7 +134,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "mistral": Kind(
         base_url="https://api.mistral.ai/v1",
-        paths=_having(_EMBEDDINGS, _MODERATIONS, _SPEECH),
+        paths=_having(_EMBEDDINGS, _MODERATIONS, _SPEECH, endpoints.TRANSCRIPTIONS),
         takes_stream_options=False,
         output_cap="max_tokens",
     ),
@@ -120,12 +145,15 @@ KINDS: Mapping[str, Kind] = {
         takes_stream_options=False,
         output_cap="max_tokens",
     ),
-    "groq": Kind(base_url="https://api.groq.com/openai/v1", paths=_having(_RESPONSES, _SPEECH)),
+    "groq": Kind(base_url="https://api.groq.com/openai/v1", paths=_having(_RESPONSES, _SPEECH, *_HEARING)),
     "deepseek": Kind(base_url="https://api.deepseek.com", paths=_having(), output_cap="max_tokens"),
-    "xai": Kind(base_url="https://api.x.ai/v1", paths=_having(_RESPONSES, _COMPLETIONS, _EMBEDDINGS, _IMAGES)),
+    "xai": Kind(
+        base_url="https://api.x.ai/v1",
+        paths=_having(_RESPONSES, _COMPLETIONS, _EMBEDDINGS, _IMAGES, endpoints.STORED_RESPONSES),
+    ),
     "together": Kind(
         base_url="https://api.together.xyz/v1",
-        paths=_having(_COMPLETIONS, _EMBEDDINGS, _IMAGES, _SPEECH, endpoints.RERANK),
+        paths=_having(_COMPLETIONS, _EMBEDDINGS, _IMAGES, _SPEECH, endpoints.RERANK, *_HEARING),
     ),
     "fireworks": Kind(
         base_url="https://api.fireworks.ai/inference/v1", paths=_having(_RESPONSES, _COMPLETIONS, _EMBEDDINGS)

@@ -338,3 +338,30 @@ def test_models_of_other_dialects_are_listed_for_every_client(
 ) -> None:
     assert {"gpt-test", CLAUDE} <= {model.id for model in by_anthropic.models.list()}
     assert {"gpt-test", CLAUDE} <= {model.id for model in claude.client().models.list()}
+
+
+# --- Embeddings ---
+
+
+def test_embeddings_of_openais_client_are_made_by_gemini(acme: Tenant, upstream: FakeProvider) -> None:
+    acme.add_route("gemini-embedding-001", upstream.url, provider="gemini")
+    upstream.answers({"embeddings": [{"values": [0.5, -1.0]}, {"values": [0.25, 2.0]}]})
+    answer = acme.client().embeddings.create(model="gemini-embedding-001", input=["one", "two"], dimensions=2)
+    assert [each.embedding for each in answer.data] == [[0.5, -1.0], [0.25, 2.0]]
+    got = upstream.next_request()
+    assert got.path == "/v1beta/models/gemini-embedding-001:batchEmbedContents"
+    assert [each["outputDimensionality"] for each in got.json["requests"]] == [2, 2]
+    record = acme.record()
+    assert (record.endpoint, record.provider, record.usage_estimated) == ("embeddings", "gemini", True)
+
+
+def test_embeddings_of_geminis_client_are_made_by_openais_kind(acme: Tenant, upstream: FakeProvider) -> None:
+    upstream.answers({"data": [{"index": 0, "embedding": [0.5, 2.0]}], "usage": {"prompt_tokens": 3}})
+    got = acme.http().post(
+        "/v1beta/models/embed-test:embedContent",
+        json={"content": {"parts": [{"text": "one"}]}, "outputDimensionality": 2},
+    )
+    assert got.json()["embedding"]["values"] == [0.5, 2.0]
+    sent = upstream.next_request()
+    assert (sent.path, sent.json["input"], sent.json["dimensions"]) == ("/v1/embeddings", ["one"], 2)
+    assert acme.record().input_tokens == 3

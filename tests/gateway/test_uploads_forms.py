@@ -1,9 +1,11 @@
 """Forms as they are read and written again: whole whatever their pieces, refused where two readers could differ."""
 
 import asyncio
+import contextlib
 import email.parser
 import email.policy
 import io
+import itertools
 import os
 import struct
 import wave
@@ -16,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.core.errors import BadRequest, InvalidForm, InvalidValue, UploadsUnavailable
+from apps.core.errors import InvalidForm, InvalidValue, UploadsUnavailable
 from apps.gateway.uploads.disk import PIECE, UploadDisk
 from apps.gateway.uploads.form import Form
 from apps.gateway.uploads.multipart import PARTS_MAX, MultipartReader, PartHead, boundary_of
@@ -64,7 +66,7 @@ def read(body: bytes, pieces: Callable[[bytes], list[bytes]] = lambda body: [bod
 def cut_at(places: list[int]) -> Callable[[bytes], list[bytes]]:
     def cut(body: bytes) -> list[bytes]:
         edges = [0, *sorted(place % (len(body) + 1) for place in places), len(body)]
-        return [body[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+        return [body[start:end] for start, end in itertools.pairwise(edges)]
 
     return cut
 
@@ -98,10 +100,8 @@ def test_a_form_is_the_same_whatever_pieces_it_comes_in(
 @settings(max_examples=300, deadline=None)
 def test_whatever_comes_is_read_or_refused(body: bytes, places: list[int]) -> None:
     for start in (b"", b"--xYz\r\n", b"--xYz\r\nContent-Disposition: form-data; "):
-        try:
+        with contextlib.suppress(InvalidForm):
             read(start + body, cut_at(places))
-        except BadRequest as error:
-            assert error.message.endswith((".", "!"))
 
 
 def test_what_httpx_writes_is_read() -> None:

@@ -47,7 +47,7 @@ await run({
     const names = [];
     for await (const listed of client.models.list({ limit: 5 })) names.push(listed.id);
     assert.ok(names.includes(model));
-    assert.ok(!names.includes("gpt-test"));
+    assert.ok(names.includes("gpt-test"));
     assert.equal((await client.models.retrieve(model)).id, model);
   },
 
@@ -62,8 +62,9 @@ await run({
   },
 
   async "a model that speaks otherwise"() {
-    const call = client.messages.create({ ...ask, model: "gpt-test" });
-    await assert.rejects(call, refusal(Anthropic.BadRequestError, "invalid_request_error", "dialect_mismatch"));
+    const answer = await client.messages.create({ ...ask, model: "gpt-test" });
+    assert.equal(answer.content[0].type, "text");
+    assert.equal(answer.stop_reason, "end_turn");
   },
 
   async "a stream that breaks off is an error, never a short answer"() {

@@ -64,6 +64,7 @@ def checked(data: bytes, *, include_usage: bool) -> Stream:
             assert ("usage" in chunk) == include_usage
             assert chunk.get("usage") is None
             for choice in chunk["choices"]:
+                assert choice["index"] <= len(stream.choices), "answers begin in the order of their numbers"
                 _hear(stream.choices.setdefault(choice["index"], Heard()), choice)
         else:
             assert include_usage, "only who asks gets a chunk without choices"

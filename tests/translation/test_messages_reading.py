@@ -443,6 +443,18 @@ def test_mistakes_of_other_fields_are_named_too(fields: Json, param: str) -> Non
     assert f"'{param}'" in caught.value.message
 
 
+def test_schemas_leave_room_for_what_is_written_around_them() -> None:
+    for depth, is_fine in ((100, True), (200, False)):
+        schema: Json = {"type": "object"}
+        for _ in range(depth):
+            schema = {"not": schema}
+        if is_fine:
+            assert read(tools=[{"name": "a", "input_schema": schema}]).tools[0].parameters == schema
+        else:
+            with pytest.raises(InvalidValue):
+                read(tools=[{"name": "a", "input_schema": schema}])
+
+
 @pytest.mark.parametrize("depth", [300, 900, 2000])
 def test_json_that_is_too_deep_is_refused_and_breaks_nothing(depth: int) -> None:
     deep = '{"a":' * depth + "1" + "}" * depth

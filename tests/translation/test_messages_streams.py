@@ -502,3 +502,12 @@ def test_citations_with_an_address_are_shown_in_their_text() -> None:
             "encrypted_index": "",
         }
     ]
+
+
+def test_what_is_told_twice_is_written_once() -> None:
+    call = ToolBegun(0, "call_1", "weather")
+    found = heard(
+        written(Begun(), Begun(), call, call, Finished("length"), Finished("stop"), Used(USED), Ended(), Ended())
+    )
+    assert [block["type"] for block in found.blocks] == ["tool_use"]
+    assert found.stop == "max_tokens"

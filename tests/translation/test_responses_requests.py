@@ -203,6 +203,14 @@ def test_tools_leave_their_namespace_and_keep_their_names_where_no_other_has_the
     assert read(tools=tools, tool_choice=chosen).tool_choice == ToolChoice(names=["mail__read", "send"])
 
 
+def test_names_that_are_joined_are_never_the_same() -> None:
+    member = {"type": "function", "name": "read", "parameters": {}}
+    outside = [{"type": "function", "name": name} for name in ("read", "mail__read", "mail__read_1")]
+    spaces = [{"type": "namespace", "name": name, "tools": [member]} for name in ("mail", "mail_", "mail__")]
+    names = [tool.name for tool in read(tools=outside + spaces).tools]
+    assert names[3:] == ["mail__read_2", "mail__read_3", "mail__read_4"]
+
+
 def test_tools_that_come_with_the_input_are_offered_too() -> None:
     more = {"type": "additional_tools", "role": "developer", "tools": [{"type": "function", "name": "g"}]}
     request = read(tools=[{"type": "function", "name": "f"}], input=[more, {"role": "user", "content": "x"}])

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from apps.core.endpoints import FORMS
 from apps.gateway.upstream.pool import Origin
 from apps.providers.addressing import authentication, targets
 
@@ -9,10 +10,10 @@ from apps.providers.addressing import authentication, targets
 def heads_for(
     provider: str, base_url: str, api_version: str, upstream_model: str, authenticated: str, origin: Origin
 ) -> Mapping[str, bytes]:
-    """How a request's head begins for each endpoint: all but Content-Length and what the call adds."""
-    lines = head_lines(origin, authenticated, "application/json")
+    """How a request's head begins for each endpoint: all but Content-Length and what the call adds, as a form's Content-Type."""
+    lines, of_forms = (head_lines(origin, authenticated, kind) for kind in ("application/json", ""))
     return {
-        name: f"POST {target} HTTP/1.1\r\n{lines}".encode()
+        name: f"POST {target} HTTP/1.1\r\n{of_forms if name in FORMS else lines}".encode()
         for name, target in targets(provider, base_url, api_version, upstream_model).items()
     }
 

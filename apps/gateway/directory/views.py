@@ -1,8 +1,8 @@
 """What the directory holds: small, immutable, ready to use. No ORM rows on the request path."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
 from apps.gateway.config import Timeouts
@@ -118,18 +118,3 @@ class ModelView:
     routes: tuple[Route, ...]
     strategy: Strategy = "ordered"  # which of the routes of a tier is tried first
     plain: str = ""  # the model's own name, where it is asked for as provider/model
-
-
-class Models(Protocol):
-    """What an organization may ask for, as apps.gateway.directory.models has it."""
-
-    credentials: Mapping[str, Account]  # by id, drained ones as well
-
-    def get(self, name: str) -> ModelView | None:
-        """What this name means; None: nothing."""
-
-    def values(self) -> Collection[ModelView]:
-        """All that has a name of its own, to be listed."""
-
-    def near(self, name: str) -> list[str]:
-        """Names like this one, best first: a few at most, at a bounded cost."""

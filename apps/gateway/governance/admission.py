@@ -8,7 +8,8 @@ from apps.gateway.directory.views import Route
 from apps.gateway.exchange import Exchange
 from apps.gateway.governance.builder import Builder
 from apps.gateway.governance.call import Call
-from apps.gateway.governance.estimates import Typical, bounds, estimated_input
+from apps.gateway.governance.estimates import Typical, bounds
+from apps.gateway.governance.governor import Governor
 from apps.gateway.governance.hold import NO_HOLD, Hold, Unasked
 from apps.gateway.governance.refusals import budget_exceeded, limit_exceeded, limit_headers
 from apps.gateway.store.connection import command
@@ -91,6 +92,11 @@ class Admission:
         metrics.limit_refusals.labels(place.scope, verdict.refused).inc()
         raise limit_exceeded(policy, place, verdict, tokens)
 
+    def uncounted(self, exchange: Exchange, governor: Governor) -> Hold:
+        """For what is under way though nothing was taken for it: its budgets are built anew, at once and when it has ended."""
+        request = governor.packed(exchange.end_user, exchange.tags, exchange.endpoint.takes).request
+        return Unasked({each.key for each in request.budgets}, self._unasked)
+
     def forget_unasked(self) -> None:
         """The store is back: budgets that calls have passed without asking are to be built anew. Raises StoreAway."""
         if self._unasked:
@@ -125,7 +131,7 @@ def _cap(call: Call) -> None:
     """Hold the call to its policy's caps. Raises TooManyInputTokens, PolicyRefusal."""
     policy = call.token.governor.policy
     most = policy.max_input_tokens
-    if most is not None and (about := estimated_input(call.body)) > most:
+    if most is not None and (about := call.about_input) > most:
         raise TooManyInputTokens(
             f"The request has about {about} input tokens, and {policy.sources['max_input_tokens'].describe()} allows {most}: "
             "send less."
@@ -168,6 +174,7 @@ def _worst(exchange: Exchange, call: Call) -> int:
             images=most.images,
             pictures=most.pictures,
             characters=most.characters,
+            seconds=most.seconds,
             searches=most.searches,
         )
         if pico is not None:
@@ -206,7 +213,7 @@ def _note_unpriced(exchange: Exchange, call: Call, rule: str, *, budgets: bool) 
 
 def _tokens(call: Call, typical: Typical) -> int:
     """Tokens that limits count for the call until it is over: its input, and the output it asks for or usually has."""
-    about = estimated_input(call.body)
+    about = call.about_input
     if not call.writes:
         return about
     cap = call.output_cap if call.output_cap is not None else call.head.output_cap(call.target.endpoint.name)

@@ -3,9 +3,11 @@
 from dataclasses import dataclass, field
 
 from apps.gateway.directory.views import ModelView, Route, TokenView
+from apps.gateway.governance.estimates import estimated_input
 from apps.gateway.surfaces import Endpoint, Target
 from apps.gateway.translation.translation import Translation
 from apps.gateway.translation.ways import way
+from apps.gateway.uploads.form import Form
 from apps.providers.dialects.heads import Head
 
 
@@ -22,7 +24,14 @@ class Call:
     skipped: tuple[tuple[str, str], ...] = field(default=())  # the others: credential's label and reason
     output_cap: int | None = None  # set where the request must be rewritten to ask for no more
     stream: bool = False
+    form: Form | None = None  # the request as it came, where it is a form; `body` then holds its fields
     _translation: Translation | None = None  # set where one of the routes needs it
+
+    @property
+    def about_input(self) -> int:
+        """About how many tokens go in."""
+        made = self.target.endpoint.made
+        return estimated_input(self.body) if made is None or made.about is None else made.about(self.head, self.body)
 
     @property
     def writes(self) -> bool:

@@ -46,6 +46,7 @@ class Bounds:
     searches: int
     pictures: int = 0
     characters: int = 0
+    seconds: int = 0  # of sound
 
 
 def bounds(

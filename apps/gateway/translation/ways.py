@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from apps.core import endpoints
 from apps.gateway.directory.views import Route
 from apps.gateway.surfaces import (
+    BATCH_EMBED_CONTENTS,
     CHAT_COMPLETIONS,
+    EMBEDDINGS,
     GENERATE_CONTENT,
     MESSAGES,
     RESPONSES,
@@ -13,6 +15,10 @@ from apps.gateway.surfaces import (
     Endpoint,
 )
 
+# What models are for that a translation leads to, as the book says; empty: it says nothing.
+_TEXT_MODES = frozenset({"", "chat", "responses"})
+_EMBEDDING_MODES = frozenset({"", "embedding"})
+_EMBEDS = frozenset({endpoints.EMBEDDINGS, endpoints.EMBED_CONTENT, endpoints.BATCH_EMBED_CONTENTS})
 # By the client's endpoint, best first: what is lost least on the way, and is found with the most providers.
 _WAYS: Mapping[str, tuple[Endpoint, ...]] = {
     endpoints.CHAT_COMPLETIONS: (MESSAGES, GENERATE_CONTENT, RESPONSES),
@@ -20,6 +26,9 @@ _WAYS: Mapping[str, tuple[Endpoint, ...]] = {
     endpoints.MESSAGES: (CHAT_COMPLETIONS, GENERATE_CONTENT, RESPONSES),
     endpoints.GENERATE_CONTENT: (CHAT_COMPLETIONS, MESSAGES, RESPONSES),
     endpoints.STREAM_GENERATE_CONTENT: (CHAT_COMPLETIONS, MESSAGES, RESPONSES),
+    endpoints.EMBEDDINGS: (BATCH_EMBED_CONTENTS,),
+    endpoints.EMBED_CONTENT: (EMBEDDINGS,),
+    endpoints.BATCH_EMBED_CONTENTS: (EMBEDDINGS,),
 }
 _COUNTED_FOR = {endpoints.COUNT_TOKENS: MESSAGES, endpoints.COUNT_CONTENT: GENERATE_CONTENT}
 _RESPONSES_ONLY = "responses"  # as the book calls models that no other endpoint has
@@ -33,6 +42,8 @@ def way(route: Route, endpoint: Endpoint, *, stream: bool) -> Endpoint | None:
         return endpoint if name == RESPONSES.name else RESPONSES
     if name in heads:
         return endpoint
+    if route.mode not in (_EMBEDDING_MODES if name in _EMBEDS else _TEXT_MODES):
+        return None
     for found in ways:
         if found.name in heads:
             return STREAM_GENERATE_CONTENT if stream and found is GENERATE_CONTENT else found

@@ -17,7 +17,7 @@ from apps.core.logs import get_logger
 
 log = get_logger(__name__)
 
-PIECE = 256 * 1024  # bytes that are written or read at once
+PIECE = 64 * 1024  # bytes that are written or read at once
 _THREADS = 4
 
 

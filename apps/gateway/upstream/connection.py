@@ -2,7 +2,7 @@
 
 import asyncio
 import select
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import cast
 
 import httptools
@@ -123,6 +123,8 @@ class Connection(asyncio.Protocol):
         self._head_bytes = 0
         self._until_close = False
         self._paused = False
+        self._writable: asyncio.Future[None] | None = None  # while the provider does not take what it is sent
+        self._is_sending = False  # a body of which more is to come
         self._news = select.poll()
         self.idle_since = 0.0  # loop time
 
@@ -156,6 +158,38 @@ class Connection(asyncio.Protocol):
             await arrived
         except BaseException:
             # A short answer may be complete by now, and the connection another's.
+            response.close()
+            raise
+        return response
+
+    async def send_streamed(self, head: bytes, pieces: AsyncIterator[bytes], sent: Callable[[], None]) -> Response:
+        """As `send`, for a body that comes in pieces, none of which is asked for before the last one is on its way.
+
+        `sent` is called after each. A provider that answers before it has heard all is sent no more.
+        """
+        transport = self._transport
+        if transport is None or self._response is not None:
+            raise UpstreamDisconnected
+        response = self._response = Response(self)
+        self._head_bytes = 0
+        self._until_close = False
+        arrived = self._head = asyncio.get_running_loop().create_future()
+        self._is_sending = True
+        transport.write(head)
+        try:
+            async for piece in pieces:
+                if arrived.done():
+                    break
+                transport.write(piece)
+                if self._writable is not None:
+                    # Whichever comes first; a connection that is lost ends both.
+                    await asyncio.wait((self._writable, arrived), return_when=asyncio.FIRST_COMPLETED)
+                sent()
+            else:
+                self._is_sending = False
+            await arrived
+        except BaseException:
+            arrived.cancel()
             response.close()
             raise
         return response
@@ -214,6 +248,16 @@ class Connection(asyncio.Protocol):
                 self._fail(error)
         self._on_lost(self)
 
+    def pause_writing(self) -> None:
+        """The provider does not take what it is sent."""
+        self._writable = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        writable, self._writable = self._writable, None
+        if writable is not None and not writable.done():
+            writable.set_result(None)
+
     # httptools' callbacks
 
     def on_message_begin(self) -> None:
@@ -267,7 +311,13 @@ class Connection(asyncio.Protocol):
         self.resume()
         transport = self._transport
         # With part of the request unsent, as the provider did not wait for it, the next one might never get through.
-        if keep and transport is not None and not transport.is_closing() and not transport.get_write_buffer_size():
+        if (
+            keep
+            and not self._is_sending
+            and transport is not None
+            and not transport.is_closing()
+            and not transport.get_write_buffer_size()
+        ):
             self._on_idle(self)
         else:
             self.abort()

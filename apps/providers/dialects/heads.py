@@ -72,7 +72,7 @@ def decoded[T](body: bytes, decode: Callable[[bytes], T]) -> T:
     try:
         return decode(body)
     except msgspec.ValidationError as exc:
-        raise _wrong_type(str(exc)) from exc
+        raise wrong_type(str(exc)) from exc
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise InvalidJson(f"The request body is not valid JSON ({exc}): send a JSON object.") from exc
 
@@ -86,8 +86,8 @@ def require(raw: msgspec.Raw, name: str, first: bytes, expected: str) -> None:
         raise InvalidType(f"Invalid type for '{name}': expected {expected}.", param=name)
 
 
-def _wrong_type(message: str) -> BadRequest:
-    """msgspec says `Expected `str`, got `int` - at `$.model``; say it in the words that clients know."""
+def wrong_type(message: str) -> BadRequest:
+    """What msgspec says of a request ("Expected `str`, got `int` - at `$.model`"), in the words that clients know."""
     what, _, where = message.partition(" - at `$")
     param = where.rstrip("`").lstrip(".")
     if not param:

@@ -9,7 +9,7 @@ from apps.core.errors import MissingParameter
 from apps.providers.dialects.heads import ABSENT, Count, Identifier, decoded, require
 
 
-class _PlainHead(msgspec.Struct):
+class PlainHead(msgspec.Struct):
     """A heads.Head of an endpoint that asks for one thing, of what stands in the request itself."""
 
     model: Identifier | None = None
@@ -43,7 +43,7 @@ class _PlainHead(msgspec.Struct):
         return None
 
 
-class CompletionHead(_PlainHead):
+class CompletionHead(PlainHead):
     """Of completions."""
 
     prompt: msgspec.Raw = ABSENT
@@ -67,13 +67,13 @@ class CompletionHead(_PlainHead):
         return self.max_tokens
 
 
-class ModerationHead(_PlainHead):
+class ModerationHead(PlainHead):
     """Of moderations."""
 
     input: msgspec.Raw = ABSENT
 
 
-class ImagesHead(_PlainHead):
+class ImagesHead(PlainHead):
     """Of pictures to make."""
 
     prompt: msgspec.Raw = ABSENT
@@ -88,7 +88,7 @@ class ImagesHead(_PlainHead):
         return self.n or 1
 
 
-class SpeechHead(_PlainHead):
+class SpeechHead(PlainHead):
     """Of text to speak."""
 
     input: str | None = None
@@ -100,7 +100,7 @@ class SpeechHead(_PlainHead):
         return self.input or ""
 
 
-_HEADS: dict[str, type[_PlainHead]] = {
+_HEADS: dict[str, type[PlainHead]] = {
     endpoints.COMPLETIONS: CompletionHead,
     endpoints.MODERATIONS: ModerationHead,
     endpoints.IMAGES: ImagesHead,
@@ -115,7 +115,7 @@ def is_plain(endpoint: str) -> bool:
     return endpoint in _DECODE
 
 
-def read_plain_head(body: bytes, endpoint: str) -> _PlainHead:
+def read_plain_head(body: bytes, endpoint: str) -> PlainHead:
     """What the gateway decides on. Raises BadRequest naming the field."""
     head = decoded(body, _DECODE[endpoint])
     match head:

@@ -1,7 +1,7 @@
 """How much a model shall think, in the words that its provider takes. Pure."""
 
 from apps.providers.translation.chat.providers import habits_of
-from apps.providers.translation.form import Json, Reasoning
+from apps.providers.translation.form import Json, Reasoning, Request, Thinking, ToolCall
 from apps.providers.translation.losses import Losses
 from apps.providers.translation.upstream import Upstream
 
@@ -10,9 +10,14 @@ _SCALE = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _BY_BUDGET = ((0, "none"), (1024, "low"), (8192, "medium"))  # tokens up to which, effort
 
 
-def reasoning_fields(reasoning: Reasoning, upstream: Upstream, losses: Losses) -> Json:
+def reasoning_fields(request: Request, upstream: Upstream, losses: Losses) -> Json:
     """The fields of the request. An effort that the model is known not to have becomes the nearest one, and is told to be lost."""
+    reasoning = request.reasoning or Reasoning()
     wanted = reasoning.effort or _of_budget(reasoning.budget, upstream)
+    if _cannot_think(request, upstream):
+        if wanted not in ("", "none"):
+            losses.hint(_FIELD)
+        return {"thinking": {"type": "disabled"}}
     if not wanted:
         return {}
     if upstream.lacks("reasoning"):
@@ -30,6 +35,18 @@ def reasoning_fields(reasoning: Reasoning, upstream: Upstream, losses: Losses) -
             return fields
     effort = _offered(wanted, upstream, losses, was_said=bool(reasoning.effort))
     return fields | {_FIELD: effort} if effort else fields
+
+
+def _cannot_think(request: Request, upstream: Upstream) -> bool:
+    """Whether calls lack the thoughts that led to them, as where another model has made them, and the provider refuses that."""
+    habits = habits_of(upstream)
+    if not habits.keeps_thoughts or upstream.efforts or upstream.lacks("reasoning"):
+        return False
+    return any(
+        any(isinstance(part, ToolCall) for part in message.parts)
+        and not any(isinstance(part, Thinking) and part.text for part in message.parts)
+        for message in request.messages
+    )
 
 
 def _of_budget(budget: int | None, upstream: Upstream) -> str:
@@ -57,4 +74,5 @@ def _offered(wanted: str, upstream: Upstream, losses: Losses, *, was_said: bool)
     others = [effort for effort in offered if effort != "none" and effort in _SCALE]
     if was_said or not others:
         losses.hint(_FIELD)
-    return min(others, key=lambda effort: (abs(_SCALE.index(effort) - place), -_SCALE.index(effort)), default="")
+    high = _SCALE.index("high")  # which is what most take the efforts around it for
+    return min(others, key=lambda each: (abs(_SCALE.index(each) - place), abs(_SCALE.index(each) - high)), default="")

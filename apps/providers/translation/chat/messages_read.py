@@ -7,7 +7,7 @@ import orjson
 from apps.providers.translation.chat.fields import Fields, Lost
 from apps.providers.translation.chat.parts_read import image_of, read_cache, read_citation, read_content
 from apps.providers.translation.chat.thoughts import read_call_signature, read_thoughts
-from apps.providers.translation.form import Image, Message, Part, Refusal, Text, ToolCall, ToolResult
+from apps.providers.translation.form import Citation, Image, Message, Part, Refusal, Text, ToolCall, ToolResult
 
 _ROLES = "system, developer, user, assistant or tool"
 
@@ -90,6 +90,7 @@ class _Conversation:
 
     def _cite(self, message: Fields, content: list[Part]) -> None:
         citations = [found for said in message.items("annotations") if (found := read_citation(said)) is not None]
+        citations += [_loose_citation(said) for said in message.items("citations") if isinstance(said, dict)]
         text = next((part for part in content if isinstance(part, Text)), None)
         if citations and text is not None:
             text.citations = citations
@@ -151,6 +152,12 @@ class _Conversation:
 
 
 _THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details")
+
+
+def _loose_citation(said: dict[str, Any]) -> Citation:
+    """A citation without a URL, as our own answers have it."""
+    title, quoted = said.get("title"), said.get("quoted")
+    return Citation(title=title if isinstance(title, str) else "", quoted=quoted if isinstance(quoted, str) else "")
 
 
 def _arguments(function: Fields) -> str:

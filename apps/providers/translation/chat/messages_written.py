@@ -33,7 +33,7 @@ class _Messages:
         self._parts = PartWriter(upstream, losses)
         self._habits = self._parts.habits
         self._messages: list[Json] = []
-        self._last_turn = _begin_of_last_turn(request.messages)
+        self._thoughtful = _answers_with_thoughts(request.messages)
 
     def written(self) -> list[Json]:
         request = self._request
@@ -43,7 +43,7 @@ class _Messages:
             path = f"messages[{place}]"
             match message.role:
                 case "assistant":
-                    self._add_answer(message, path, is_recent=place > self._last_turn)
+                    self._add_answer(message, path, with_thoughts=place in self._thoughtful)
                 case "system" if not self._habits.is_strict_in_order:
                     self._add("system", message.parts, message, path)
                 case _:
@@ -89,15 +89,15 @@ class _Messages:
         self._messages.append({"role": "tool", "tool_call_id": taken_id(result.id, self._habits), "content": content})
         return [part for part in result.parts if not isinstance(part, Text)]
 
-    def _add_answer(self, message: Message, path: str, *, is_recent: bool) -> None:
-        """An assistant's message. `is_recent`: of the turn that is not over yet."""
+    def _add_answer(self, message: Message, path: str, *, with_thoughts: bool) -> None:
+        """An assistant's message. `with_thoughts`: for those who want them back."""
         written: Json = {"role": "assistant", "content": self._said(message.parts, path)} | self._name(message, path)
         refusal = "".join(part.text for part in message.parts if isinstance(part, Refusal))
         if refusal and "refusal" in self._habits.takes:
             written["refusal"] = refusal
         thoughts = [part for part in message.parts if isinstance(part, Thinking)]
         if thoughts:
-            written |= self._thoughts(thoughts, is_recent=is_recent)
+            written |= self._thoughts(thoughts, with_text=with_thoughts)
         calls = [part for part in message.parts if isinstance(part, ToolCall)]
         if calls:
             written["tool_calls"] = [self._call(call, path) for call in calls]
@@ -121,13 +121,13 @@ class _Messages:
                     self._losses.meaning(f"{path}.content[{place}]", "Send it in a turn of the user.")
         return self._parts.joined(texts, "\n\n")
 
-    def _thoughts(self, thoughts: Sequence[Thinking], *, is_recent: bool) -> Json:
+    def _thoughts(self, thoughts: Sequence[Thinking], *, with_text: bool) -> Json:
         """Those that the provider wants back; it makes nothing of the others, which is no loss."""
         own = [thought for thought in thoughts if thought.origin == NAME and thought.signature]
         if self._habits.keeps_details and own:
             return {"reasoning_details": details_of(own)}
         text = "\n\n".join(thought.text for thought in thoughts if thought.text)
-        return {"reasoning_content": text} if self._habits.keeps_thoughts and is_recent and text else {}
+        return {"reasoning_content": text} if self._habits.keeps_thoughts and with_text and text else {}
 
     def _call(self, call: ToolCall, path: str) -> Json:
         self._parts.lose_mark(call.cache)
@@ -154,13 +154,19 @@ class _Messages:
             self._losses.meaning(path, "End the conversation with a turn of the user.")
 
 
-def _begin_of_last_turn(messages: Sequence[Message]) -> int:
-    """Where the user has said something last that is no result of a tool; -1 if nowhere."""
-    for place in range(len(messages) - 1, -1, -1):
-        message = messages[place]
-        if message.role == "user" and not any(isinstance(part, ToolResult) for part in message.parts):
-            return place
-    return -1
+def _answers_with_thoughts(messages: Sequence[Message]) -> set[int]:
+    """The assistant's messages whose thoughts still count: of turns in which tools were called, and of the one that is not over."""
+    found: set[int] = set()
+    turn: list[int] = []
+    called = False
+    for place, message in enumerate(messages):
+        if message.role == "assistant":
+            turn.append(place)
+            called = called or any(isinstance(part, ToolCall) for part in message.parts)
+        elif message.role == "user" and not any(isinstance(part, ToolResult) for part in message.parts):
+            found |= set(turn) if called else set()
+            turn, called = [], False
+    return found | set(turn)
 
 
 def _merged(first: str | list[Json], second: str | list[Json]) -> str | list[Json]:

@@ -33,10 +33,11 @@ class Habits:
     # How it is told how much to think: `reasoning_effort`; that, but of models alone whose row lists efforts; a switch `thinking`.
     efforts: Efforts = "any"
     offered: tuple[str, ...] = ("none", "low", "medium", "high")  # efforts of models whose row lists none
-    keeps_thoughts: bool = False  # wants them back, as `reasoning_content`, while tools are at work
+    keeps_thoughts: bool = False  # wants them back, as `reasoning_content`, with the calls that they led to
     keeps_details: bool = False  # wants signatures back as it has sent them
     marks: Breakpoints = ""  # how it is told up to where the prompt may be kept
     documents: Literal["file", "document_url"] = "file"
+    schemas: Literal["json_schema", "json_object"] = "json_schema"  # the type of answer that it takes a schema with
     is_strict_in_order: bool = False  # one turn after the other, none of the user's after a tool's
     tool_id: re.Pattern[str] | None = None  # what the id of a call must look like
     empty: str | None = None  # the content of an assistant's message that has none
@@ -67,12 +68,12 @@ _HABITS: Mapping[str, Habits] = {
         empty="",
         prefills=True,
     ),
-    "cohere": Habits(takes=frozenset({"seed"}), offered=("none", "high")),
+    "cohere": Habits(takes=frozenset({"seed"}), offered=("none", "high"), schemas="json_object"),
     "groq": Habits(takes=frozenset({"seed", "user", "parallel_tool_calls", "named_tool"}), tiers=frozenset({"flex"})),
     "deepseek": Habits(
         takes=frozenset({"logprobs", "named_tool"}),
         efforts="thinking",
-        offered=("none", "high", "max"),
+        offered=("none", "low", "high", "max"),
         keeps_thoughts=True,
     ),
     "moonshot": Habits(takes=frozenset({"n", "files"}), efforts="thinking", offered=(), keeps_thoughts=True),

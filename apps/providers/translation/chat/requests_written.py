@@ -27,8 +27,7 @@ def write_request(request: Request, upstream: Upstream, losses: Losses) -> bytes
     body |= _tools(request, habits, losses)
     if request.format is not None:
         body["response_format"] = _format(request.format, upstream, losses)
-    if request.reasoning is not None:
-        body |= reasoning_fields(request.reasoning, upstream, losses)
+    body |= reasoning_fields(request, upstream, losses)
     body |= _labels(request, habits, losses)
     if request.stream:
         body["stream"] = True
@@ -133,6 +132,8 @@ def _only(tools: list[Tool], names: list[str]) -> list[Tool]:
 def _format(form: Format, upstream: Upstream, losses: Losses) -> Json:
     if form.schema is None:
         return {"type": "json_object"}
+    if habits_of(upstream).schemas == "json_object":
+        return {"type": "json_object", "schema": form.schema}
     if upstream.lacks("json_schema"):
         losses.meaning("response_format", "This model keeps to no schema: ask for json_object.")
         return {"type": "json_object"}

@@ -101,11 +101,17 @@ class ChatStreamWriter:
             case Ended():
                 self._end(out)
             case _:
-                choice = self._choices.get(event.choice)
-                if choice is None:
-                    choice = self._choices[event.choice] = _Choice(event.choice, is_legacy=self._is_legacy)
+                choice = self._choices.get(event.choice) or self._open(event.choice, out)
                 if not choice.is_over:
                     self._write_of(choice, event, out)
+
+    def _open(self, place: int, out: list[bytes]) -> "_Choice":
+        """One of the answers, after those before it: clients keep them in a list."""
+        for before in range(place):
+            if before not in self._choices or not self._choices[before].has_role:
+                self._delta(self._open(before, out), {"content": ""}, out)
+        choice = self._choices[place] = self._choices.get(place) or _Choice(place, is_legacy=self._is_legacy)
+        return choice
 
     def _write_of(self, choice: "_Choice", event: Event, out: list[bytes]) -> None:
         match event:

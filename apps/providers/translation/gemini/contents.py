@@ -83,7 +83,7 @@ class Contents:
             for index, part in enumerate(parts):
                 self._part(part, f"{at}.parts[{index}]", turn, by_model=False)
             if turn.parts:
-                self._turn = None
+                self._close()
                 self._messages.append(Message("user", turn.whole()))
             return
         # A model's turn may come in many pieces: clients that read streams keep each chunk as one.
@@ -96,9 +96,14 @@ class Contents:
 
     def messages(self) -> list[Message]:
         """All of them."""
+        self._close()
+        return self._messages
+
+    def _close(self) -> None:
+        """Ends the model's turn."""
         if self._turn is not None:
             self._turn.whole()
-        return self._messages
+            self._turn = None
 
     def _part(self, part: object, at: str, turn: Turn, *, by_model: bool) -> None:
         given = fields(part, at, _PART)

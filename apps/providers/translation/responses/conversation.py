@@ -10,6 +10,9 @@ from apps.providers.translation.responses.names import NAME, ToolNames
 from apps.providers.translation.responses.parts import read_content
 
 STORED = "Send the whole input: this model's provider stores no responses."
+_REFERENCE = (
+    "Send the item itself, as clients do that are told not to store: this model's provider stores no responses."
+)
 
 _ROLES = ("user", "assistant", "system", "developer")
 _HOSTED = "Leave it out: it belongs to a tool that OpenAI runs, which does not serve this model."
@@ -60,7 +63,7 @@ class Conversation:
             case "additional_tools":
                 pass  # read with the others
             case "item_reference":
-                self._notes.refuse(item.path, STORED, kind)
+                self._notes.refuse(item.path, _REFERENCE, kind)
             case "custom_tool_call" | "custom_tool_call_output":
                 self._notes.refuse(item.path, _CUSTOM, kind)
             case _ if kind in _TOLD:

@@ -23,7 +23,7 @@ class ToolNames:
 def tool_names(tools: object) -> ToolNames:
     """The names of these `tools`, as the client sent them: whatever is none is passed over.
 
-    A tool of a namespace keeps its name where no other has it; else it is called `namespace__name`.
+    A tool of a namespace keeps its name where no other has it; else it is called `namespace__name`, with a number if need be.
     """
     outside, members = list[str](), dict[tuple[str, str], None]()
     for tool in _objects(tools):
@@ -38,14 +38,15 @@ def tool_names(tools: object) -> ToolNames:
                 members[name, member["name"]] = None
     uses = Counter(outside) + Counter(name for _, name in members)
     taken = set(outside) | {name for _, name in members if uses[name] == 1}
-    flat = dict[tuple[str, str], str]()
+    flat, again = dict[tuple[str, str], str](), Counter[str]()
     for namespace, name in members:
         if uses[name] == 1:
             flat[namespace, name] = name
             continue
-        joined = f"{namespace.rstrip('_')}__{name}"
+        joined = wanted = f"{namespace.rstrip('_')}__{name}"
         while joined in taken:
-            joined += "_"
+            again[wanted] += 1
+            joined = f"{wanted}_{again[wanted]}"
         taken.add(joined)
         flat[namespace, name] = joined
     return ToolNames(flat, {joined: key for key, joined in flat.items()})

@@ -91,6 +91,6 @@ class _Items:
 def unused(call: str, used: set[str], answer: str) -> str:
     """The id of a call, or another where there is none or it is taken: clients tell calls by it. Adds it to those used."""
     if not call or call in used:
-        call = next(made for number in count() if (made := f"call_{answer}_{number}") not in used)
+        call = next(made for number in count(len(used)) if (made := f"call_{answer}_{number}") not in used)
     used.add(call)
     return call

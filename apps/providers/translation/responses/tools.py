@@ -21,7 +21,7 @@ def read_tools(tools: Iterable[Fields], names: ToolNames, notes: Notes) -> list[
         kind = tool.required_text("type")
         if kind == "namespace":
             namespace = tool.required_text("name")
-            if tool.has("description"):
+            if tool.text("description"):
                 notes.leave(tool.named("description"), "namespace's description")
             for member in tool.objects("tools"):
                 if member.text("type") in ("function", ""):
