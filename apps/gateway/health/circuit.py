@@ -71,14 +71,10 @@ class Circuit:
 
     def is_last(self, now: float) -> bool:
         """Whether it is asked after those that are well."""
+        self._expire(now)
         if not self.until:
             return False
-        if now < self.until:
-            return True
-        if self.reason == "limited" or now > self.until + ABANDONED:
-            self._close(now)
-            return False
-        return not self.permit or self.is_probed(now)
+        return now < self.until or not self.permit or self.is_probed(now)
 
     def is_probed(self, now: float) -> bool:
         """Whether a probe of this process is under way."""
@@ -107,6 +103,7 @@ class Circuit:
 
         Calls that began before it changed, or before its cooldown was over, say nothing that is not known.
         """
+        self._expire(now)
         if began < max(self.since, self.until):
             return False
         self._hear(now, failed=True)
@@ -177,6 +174,11 @@ class Circuit:
         self._outcomes = min(self._outcomes + 1, _LATELY)
         self._share += (failed - self._share) / self._outcomes
         self._in_a_row = self._in_a_row + 1 if failed else 0
+
+    def _expire(self, now: float) -> None:
+        """Close it where time alone does."""
+        if self.until and now >= self.until + (0.0 if self.reason == "limited" else ABANDONED):
+            self._close(self.until)
 
     def _open(self, now: float, cooldown: float, reason: Reason, code: str) -> bool:
         self.since, self.until, self._cooldown = now, now + cooldown, cooldown
