@@ -11,7 +11,6 @@ from apps.audit.flusher import Flusher
 from apps.audit.spool import Spool
 from apps.core.logs import get_logger
 from apps.gateway import metrics
-from apps.gateway.attempts import Health
 from apps.gateway.config import GatewayConfig
 from apps.gateway.counters.counters import Counters
 from apps.gateway.counters.heart import Heart
@@ -19,6 +18,8 @@ from apps.gateway.directory.directory import Directory
 from apps.gateway.exchange import Exchange, Message, Receive, Send
 from apps.gateway.governance.admission import Admission
 from apps.gateway.governance.builder import Builder
+from apps.gateway.health.health import Health
+from apps.gateway.health.sharing import Sharing
 from apps.gateway.pipeline import Means, handle
 from apps.gateway.store.store import Store
 from apps.gateway.surfaces import is_data_plane
@@ -50,6 +51,8 @@ class Gateway:
         self._health = Health()
         self._uploads = UploadDisk(config.upload_dir, config.upload_space)
         self._means = Means(self._directory, self._admission, self._pool, self._health, self._uploads)
+        self._sharing = Sharing(self._health, self._store)
+        self._looking: asyncio.Task[None] | None = None
         self._heart: Heart | None = None
         self._beating: asyncio.Task[None] | None = None
         self._spool: Spool | None = None
@@ -69,6 +72,7 @@ class Gateway:
         self._heart = Heart(self._counters, self._admission.forget_unasked, self._flusher, self._connect)
         await asyncio.gather(self._directory.start(), self._store.start(_STORE_START))
         self._beating = asyncio.create_task(self._heart.run(), name="heart")
+        self._looking = asyncio.create_task(self._sharing.run(), name="health")
         self._measuring = asyncio.create_task(self._keep_measuring(), name="gauges")
         _spare_the_collector()
         log.info("gateway_started", spool=str(config.spool_dir))
@@ -83,10 +87,11 @@ class Gateway:
         await self._builder.stop()
         if self._heart is not None:
             await self._heart.stop()
-        for task in (self._flushing, self._measuring, self._beating):
+        for task in (self._flushing, self._measuring, self._beating, self._looking):
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+        self._sharing.stop()
         await self._store.stop()
         await self._directory.stop()
         await self._pool.stop()

@@ -1,133 +1,149 @@
 """Which route a call tries, which one next, and when it is given up: one budget of attempts and of time for each request.
 
-Only what has not begun to answer is tried again. A failure that is the credential's own (it is refused) is not tried again with the
-same credential; any other is, after the routes that are left, with growing pauses, or after what the provider asks for.
+Only what has not begun to answer is tried again. A failure that is the credential's own (it is refused) is not tried again with
+the same credential; any other is, after the routes that are left, with growing pauses, or after what the provider asks for. A route
+that is known to fail (apps.gateway.health) gets no second attempt from one call.
 """
 
 import random
-import time
-from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from apps.gateway.directory.views import CredentialView, Route
+from apps.gateway.directory.views import Route, Strategy
+from apps.gateway.health.circuit import Circuit
+from apps.gateway.health.failure import Failure
+from apps.gateway.health.health import ORDERED, Health
 
 _PAUSE = 0.25  # seconds before the first repetition; it doubles
 _PAUSE_MOST = 8.0
-_FAILURES = 3  # in a row, until a route is asked last for a while
-_COOL = 10.0  # seconds
-_COOL_MOST = 60.0  # however long a provider asks to be left alone
-_ROUTES_MAX = 10_000
-# What may pass by itself: too many requests, conflicts and timeouts on the provider's side, and its own failures.
-RETRYABLE = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
-REFUSED = frozenset({401, 402, 403})
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why an attempt brought no answer. `own`: the credential is at fault. `after`: seconds that the provider asks us to wait.
-
-    `takes_no_stream_options`: our own addition to the request is.
-    """
-
-    own: bool = False
-    after: float | None = None
-    takes_no_stream_options: bool = False
-
-
-class Health:
-    """How routes have fared lately, in this process: those that fail are asked last until they had time to recover."""
-
-    def __init__(self) -> None:
-        self._failures: OrderedDict[tuple[str, str], int] = OrderedDict()
-        self._cool_until: dict[tuple[str, str], float] = {}
-        self._without_stream_options: OrderedDict[tuple[str, str], None] = OrderedDict()
-
-    def ordered(self, routes: Sequence[Route]) -> list[Route]:
-        """The routes, those that cool down after the others."""
-        if not self._cool_until or len(routes) == 1:
-            return list(routes)
-        now = time.monotonic()
-        return sorted(routes, key=lambda route: self._cool_until.get(_key(route), 0.0) > now)
-
-    def succeeded(self, route: Route) -> None:
-        """It has answered."""
-        if self._failures or self._cool_until:
-            self._failures.pop(_key(route), None)
-            self._cool_until.pop(_key(route), None)
-
-    def failed(self, route: Route, failure: Failure) -> None:
-        """It has not."""
-        key = _key(route)
-        count = self._failures.pop(key, 0) + 1
-        self._failures[key] = count
-        if len(self._failures) > _ROUTES_MAX:
-            oldest, _ = self._failures.popitem(last=False)
-            self._cool_until.pop(oldest, None)
-        if failure.after is not None or failure.own or count >= _FAILURES:
-            self._cool_until[key] = time.monotonic() + min(failure.after or _COOL, _COOL_MOST)
-
-    def takes_stream_options(self, credential: CredentialView) -> bool:
-        """Whether usage may be asked for on its streams: unless it is known to refuse to be asked."""
-        return credential.kind.takes_stream_options and (
-            not self._without_stream_options or (credential.id, credential.base_url) not in self._without_stream_options
-        )
-
-    def refuses_stream_options(self, credential: CredentialView) -> None:
-        """It has refused a request because of them: it gets none any more, as long as it stays where it is."""
-        self._without_stream_options[credential.id, credential.base_url] = None
-        if len(self._without_stream_options) > _ROUTES_MAX:
-            self._without_stream_options.popitem(last=False)
-
-    @property
-    def cooling(self) -> int:
-        """How many routes are asked last at the moment."""
-        now = time.monotonic()
-        return sum(until > now for until in self._cool_until.values())
+_AGAIN = frozenset(
+    {"failing", "limited", "request"}
+)  # failures that may have passed when the same route is asked again
 
 
 class Attempts:
-    """One call's attempts. `most` of them, and none begins after `until` (monotonic seconds)."""
+    """One call's attempts. `most` of them, and none begins after `until` (seconds of the health's clock).
 
-    def __init__(self, routes: Sequence[Route], health: Health, *, most: int, until: float) -> None:
+    Of each, `succeeded` or `failed` tells what came of it, if that is known; `ends` that it is over, in any case.
+    """
+
+    __slots__ = (
+        "_again",
+        "_began",
+        "_health",
+        "_made",
+        "_most",
+        "_probed",
+        "_rounds",
+        "_route",
+        "_strategy",
+        "_stream",
+        "_until",
+        "_untried",
+    )
+
+    def __init__(
+        self,
+        routes: Sequence[Route],
+        health: Health,
+        *,
+        most: int,
+        until: float,
+        strategy: Strategy = ORDERED,
+        stream: bool = False,
+    ) -> None:
+        """`routes`: in the order of their tiers. `strategy`: which of a tier comes first."""
         self._health = health
-        self._untried = health.ordered(routes)
+        self._strategy, self._stream = strategy, stream
+        self._untried = health.ordered(routes, strategy, stream=stream)
         self._again: list[Route] = []
         self._most, self._until = most, until
         self._made = 0
         self._rounds = 0
+        self._route: Route | None = None
+        self._began = 0.0
+        self._probed: tuple[Circuit, ...] = ()
 
     def first(self) -> Route:
         """The route to begin with."""
         self._made = 1
-        return self._untried.pop(0)
+        return self._begin(self._untried.pop(0))
+
+    def succeeded(self, first_byte: float | None) -> None:
+        """The attempt was answered. `first_byte`: seconds until that began; None: not known."""
+        if self._route is None:
+            return
+        self._health.succeeded(self._route, self._began, probed=self._probed)
+        if first_byte is not None and self._strategy == "least_latency":
+            self._health.answered(self._route, first_byte, stream=self._stream)
+        self._probed = ()
+
+    def failed(self, failure: Failure) -> None:
+        """The attempt was not."""
+        if self._route is None:
+            return
+        if failure.takes_no_stream_options:
+            self._health.refuses_stream_options(self._route.credential)
+        else:
+            self._health.failed(self._route, failure, self._began, probed=self._probed)
+            if failure.kind not in {"content", "request"}:
+                self._probed = ()
+
+    def ends(self) -> None:
+        """The attempt is over. May be called again."""
+        if self._route is not None:
+            self._health.ends(self._route, self._strategy, self._probed)
+            self._route, self._probed = None, ()
 
     def after(self, route: Route, failure: Failure) -> tuple[Route, float] | None:
-        """The route to try next, and how many seconds to wait before; None: the failure stands."""
+        """The route to try next, once the attempt at this one has failed, and how many seconds to wait before.
+
+        None: the failure stands.
+        """
+        self.failed(failure)
+        self.ends()
         if failure.takes_no_stream_options:
             # Not a failure of the route, and none of the attempts that were meant: it would have answered. Happens once to each.
-            self._health.refuses_stream_options(route.credential)
-            return route, 0.0
-        self._health.failed(route, failure)
-        if not failure.own:
+            return self._begin(route), 0.0
+        if failure.kind in _AGAIN:
             self._again.append(route)
         if self._made >= self._most:
             return None
+        now = self._health.clock()
         wait = 0.0
         if self._untried:
-            following = self._untried.pop(0)
+            following = self._next_untried(now)
         elif self._again:
-            following = self._again.pop(0)
             pause = min(_PAUSE * 2**self._rounds, _PAUSE_MOST) * random.uniform(0.5, 1)  # noqa: S311 - jitter
             wait = pause if failure.after is None else max(failure.after, pause)
+            found = self._next_again(now + wait)
+            if found is None:
+                return None
+            following = found
             self._rounds += 1
         else:
             return None
-        if time.monotonic() + wait > self._until:
+        if now + wait > self._until:
             return None
         self._made += 1
-        return following, wait
+        return self._begin(following), wait
 
+    def _next_untried(self, now: float) -> Route:
+        """The first that works, as far as is known by now."""
+        untried, health = self._untried, self._health
+        if health.circuits:
+            for place, route in enumerate(untried):
+                if not health.is_last(route, now):
+                    return untried.pop(place)
+        return untried.pop(0)
 
-def _key(route: Route) -> tuple[str, str]:
-    return route.credential.id, route.upstream_model
+    def _next_again(self, at: float) -> Route | None:
+        """The first that will not be known to fail at that time; None: each is."""
+        for place, route in enumerate(self._again):
+            if not self._health.is_shut_at(route, at):
+                return self._again.pop(place)
+        return None
+
+    def _begin(self, route: Route) -> Route:
+        self._route, self._began = route, self._health.clock()
+        self._probed = self._health.begins(route, self._strategy)
+        return route

@@ -13,22 +13,29 @@ from apps.core.errors import (
     EgressBlocked,
     GatewayError,
     ShuttingDown,
+    TotalTimeout,
     UpstreamAuthFailed,
     UpstreamDisconnected,
     UpstreamError,
     UpstreamMalformed,
     UpstreamTimeout,
 )
-from apps.gateway.attempts import Attempts, Failure, Health
+from apps.gateway.attempts import Attempts
+from apps.gateway.directory.views import Route
 from apps.gateway.exchange import Attempt, Exchange, Headers
 from apps.gateway.governance.call import Call
 from apps.gateway.governance.estimates import estimated_input
+from apps.gateway.health.failure import RETRYABLE, Failure, failure_in_stream
+from apps.gateway.health.health import Health
+from apps.gateway.health.pacing import asked_to_wait
 from apps.gateway.relay.chunks import Chunks
-from apps.gateway.relay.refusals import Unanswered, relay_error, relay_refusal
+from apps.gateway.relay.refusals import relay_error, relay_refusal
 from apps.gateway.relay.sending import EVENTS
 from apps.gateway.relay.stream import relay_stream
+from apps.gateway.relay.unanswered import Unanswered
 from apps.gateway.relay.usage import made_usage
 from apps.gateway.relay.whole import relay_unread, relay_whole
+from apps.gateway.translation.refusal import UpstreamRefusal
 from apps.gateway.uploads.form import Framed
 from apps.gateway.upstream.connection import Response
 from apps.gateway.upstream.pool import UpstreamPool
@@ -67,8 +74,20 @@ async def dispatch(exchange: Exchange, call: Call, pool: UpstreamPool, health: H
     """Answer the call, from one route after the other while none has begun to. Raises GatewayError while nothing has been sent."""
     config = exchange.config
     attempts = Attempts(
-        call.routes, health, most=config.upstream_attempts, until=time.monotonic() + config.upstream_attempts_time
+        call.routes,
+        health,
+        most=config.upstream_attempts,
+        until=health.clock() + config.upstream_attempts_time,
+        strategy=call.model.strategy,
+        stream=exchange.stream,
     )
+    try:
+        await _dispatch(exchange, call, attempts, pool, health)
+    finally:
+        attempts.ends()
+
+
+async def _dispatch(exchange: Exchange, call: Call, attempts: Attempts, pool: UpstreamPool, health: Health) -> None:
     route, wait = attempts.first(), 0.0
     while True:
         attempt = Attempt(route, call.way(route))
@@ -81,14 +100,13 @@ async def dispatch(exchange: Exchange, call: Call, pool: UpstreamPool, health: H
             await _attempt(exchange, call, attempt, pool, health, watch)
         except asyncio.CancelledError:
             error = watch.why()
-            following = attempts.after(route, Failure()) if _may_repeat(exchange, call, attempt, error) else None
+            following = _after(exchange, call, attempts, attempt, error)
             if following is None:
                 _end_badly(exchange, call, attempt, error)
                 raise error from None
             attempt.fail(error.code)
         except GatewayError as error:
-            may = _may_repeat(exchange, call, attempt, error) and not _was_answered(attempt, error)
-            following = attempts.after(route, _failure_of(error)) if may else None
+            following = _after(exchange, call, attempts, attempt, error)
             if following is None:
                 _end_badly(exchange, call, attempt, error)
                 if len(exchange.attempts) > 1 and error.retryable is None:
@@ -96,16 +114,18 @@ async def dispatch(exchange: Exchange, call: Call, pool: UpstreamPool, health: H
                 raise
             attempt.fail(error.code)
         except Unanswered as answer:
-            following = attempts.after(route, answer.failure)
-            if following is None or not call.target.endpoint.repeatable:
+            following = attempts.after(route, answer.failure) if call.target.endpoint.repeatable else None
+            if following is None:
+                attempts.failed(answer.failure)
                 await relay_refusal(exchange, answer)
                 return
-            attempt.end()
+            attempt.fail(answer.failure.code)
         else:
-            health.succeeded(route)
+            _note_answer(exchange, attempts, attempt)
             return
         finally:
             watch.close()
+        exchange.leave(attempt)
         route, wait = following
 
 
@@ -116,6 +136,8 @@ async def _attempt(
     try:
         response = await _send(exchange, call, attempt, pool, health, watch)
         attempt.status = response.status
+        if response.status in RETRYABLE:
+            attempt.pause = asked_to_wait(response.headers, time.time())
         await _relay(exchange, call, attempt, response, watch)
     finally:
         if response is not None:
@@ -123,11 +145,31 @@ async def _attempt(
             response.close()
 
 
-def _may_repeat(exchange: Exchange, call: Call, attempt: Attempt, error: GatewayError) -> bool:
-    """Whether another attempt could bring what this one did not: nothing has been answered, and it is the provider's failure."""
-    if attempt.is_sent and not call.target.endpoint.repeatable:
-        return False
-    return not exchange.sent_head and isinstance(error, UpstreamError | UpstreamTimeout)
+def _after(
+    exchange: Exchange, call: Call, attempts: Attempts, attempt: Attempt, error: GatewayError
+) -> tuple[Route, float] | None:
+    """The route to try next after this error, and how many seconds to wait before; None: the error stands."""
+    failure = _failure_of(exchange, attempt, error)
+    if failure is None:
+        return None
+    is_final = attempt.is_sent and not call.target.endpoint.repeatable
+    if exchange.sent_head or is_final or _was_answered(attempt, error):
+        attempts.failed(failure)
+        return None
+    return attempts.after(attempt.route, failure)
+
+
+def _failure_of(exchange: Exchange, attempt: Attempt, error: GatewayError) -> Failure | None:
+    """What the error says of the route; None: it is not the provider's, and no other attempt would end otherwise."""
+    if isinstance(error, UpstreamAuthFailed | EgressBlocked):
+        return Failure("refused", error.code, status=attempt.status or 0)
+    if isinstance(error, UpstreamRefusal):
+        return failure_in_stream(error.code, error.status) if error.status in RETRYABLE else None
+    if not isinstance(error, UpstreamError | UpstreamTimeout):
+        return None
+    if isinstance(error, TotalTimeout) and exchange.sent_head:
+        return None  # it has answered, and at length
+    return Failure("failing", error.code, status=attempt.status or 0)
 
 
 def _was_answered(attempt: Attempt, error: GatewayError) -> bool:
@@ -135,8 +177,16 @@ def _was_answered(attempt: Attempt, error: GatewayError) -> bool:
     return isinstance(error, UpstreamMalformed) and attempt.status is not None and attempt.status < 400
 
 
-def _failure_of(error: GatewayError) -> Failure:
-    return Failure(own=isinstance(error, UpstreamAuthFailed | EgressBlocked))
+def _note_answer(exchange: Exchange, attempts: Attempts, attempt: Attempt) -> None:
+    """Tell what an answer says of its route: a refusal of what was asked says nothing."""
+    status = attempt.status
+    if status is None or status >= 400:
+        return
+    if attempt.error:
+        attempts.failed(failure_in_stream(attempt.error))
+        return
+    first = exchange.first_byte_at - attempt.started
+    attempts.succeeded(first / 1e9 if first > 0 else None)
 
 
 def _end_badly(exchange: Exchange, call: Call, attempt: Attempt, error: GatewayError) -> None:

@@ -42,14 +42,17 @@ class Attempt:
 
     __slots__ = (
         "asks_for_usage",
+        "cost",
         "ended",
         "error",
         "is_sent",
         "lost",
+        "pause",
         "request_id",
         "route",
         "started",
         "status",
+        "usage",
         "way",
     )
 
@@ -62,6 +65,9 @@ class Attempt:
         self.is_sent = False  # the provider may have begun to work, and to charge
         self.asks_for_usage = False  # of a stream, though the client did not
         self.status: int | None = None
+        self.pause: float | None = None  # seconds that the provider asks us to wait
+        self.usage: Usage | None = None  # what it told before it failed, where another one followed
+        self.cost: Cost | None = None  # of that
         self.error = ""
         self.request_id = ""
 
@@ -101,6 +107,7 @@ class Exchange:
         "hold",
         "id_headers",
         "is_inside_event",
+        "is_told",
         "model_asked",
         "model_served",
         "receive",
@@ -135,6 +142,7 @@ class Exchange:
         self.stream = False
         self.body_size = 0
         self.usage: Usage = _NOTHING_USED
+        self.is_told = False  # of that, the provider has told something
         self.attempts: list[Attempt] = []
         self.first_byte_at = 0
         self.bytes_out = 0
@@ -171,6 +179,13 @@ class Exchange:
                 client[0] if client else None, self.header(b"x-forwarded-for"), self.config.trusted_proxies
             )
         return self._address
+
+    def leave(self, attempt: Attempt) -> None:
+        """Another attempt follows this one, which is charged if its provider has told what it used."""
+        if self.is_told:
+            attempt.usage = self.usage
+        self.usage, self.is_told = _NOTHING_USED, False
+        self.model_served = ""
 
     def header(self, name: bytes) -> str:
         """A request header as text; empty if absent."""
@@ -220,11 +235,15 @@ class Exchange:
             gateway=gateway / 1e9,
         )
         cost = self._cost()
+        before = [self._charged(attempt) for attempt in self.attempts[:-1] if attempt.usage is not None]
+        pico = cost.pico
+        if before:
+            pico = sum(each.pico or 0 for each in before) + (pico or 0)
         facts = self._facts(status, code, total, upstream, gateway, first)
-        if cost.pico is not None:
-            self.cost_usd = usd(cost.pico)
+        if pico is not None:
+            self.cost_usd = usd(pico)
         facts["cost_usd"], facts["price_ids"] = self.cost_usd, cost.price_ids if cost.pico is not None else ()
-        spent = -(-(cost.pico or 0) // 1000)
+        spent = -(-(pico or 0) // 1000)
         if spent > self.hold.amount and self.decision is not None and self.hold.amount:
             self.flags.append("over_hold")
         payload = orjson.dumps(facts)
@@ -252,6 +271,17 @@ class Exchange:
             self.flags.append("unpriced")
         if cost.unknown_tier:
             self.flags.append("unknown_tier")
+        return cost
+
+    def _charged(self, attempt: Attempt) -> Cost:
+        """What an attempt cost that another one followed."""
+        sheet = attempt.route.sheet(self.arrived_at)
+        if sheet is None or attempt.usage is None:
+            return _NO_COST
+        cost = sheet.cost(attempt.usage)
+        if cost.missing and "unpriced" not in self.flags:
+            self.flags.append("unpriced")
+        attempt.cost = cost
         return cost
 
     def _facts(
@@ -293,19 +323,27 @@ class Exchange:
             "decision": self.decision,
             "client_request_id": clean_text(self.header(b"x-client-request-id"), 200),
             "upstream_request_id": last.request_id if last is not None else "",
-            "attempts": [
-                {
-                    "credential_id": attempt.route.credential.id,
-                    "credential": attempt.route.credential.label,
-                    "provider": attempt.route.credential.provider,
-                    "model": attempt.route.upstream_model,
-                    "endpoint": attempt.way.name,
-                    "status": attempt.status,
-                    "error_code": attempt.error,
-                    "started_us": (attempt.started - self.started) // 1000,
-                    "total_us": (attempt.ended - attempt.started) // 1000,
-                    "upstream_request_id": attempt.request_id,
-                }
-                for attempt in self.attempts
-            ],
+            "attempts": [self._attempt(attempt) for attempt in self.attempts],
         }
+
+    def _attempt(self, attempt: Attempt) -> dict[str, object]:
+        """An attempt as the record has it; one that was charged beside the last with what it used and cost."""
+        credential = attempt.route.credential
+        facts: dict[str, object] = {
+            "credential_id": credential.id,
+            "credential": credential.label,
+            "provider": credential.provider,
+            "model": attempt.route.upstream_model,
+            "endpoint": attempt.way.name,
+            "status": attempt.status,
+            "error_code": attempt.error,
+            "started_us": (attempt.started - self.started) // 1000,
+            "total_us": (attempt.ended - attempt.started) // 1000,
+            "upstream_request_id": attempt.request_id,
+        }
+        if attempt.usage is not None:
+            told = to_columns(attempt.usage)
+            facts["usage"] = {name: value for name, value in told.items() if value}
+            if (cost := attempt.cost) is not None and cost.pico is not None:
+                facts["cost_usd"], facts["price_ids"] = usd(cost.pico), cost.price_ids
+        return facts

@@ -7,7 +7,6 @@ from apps.core import endpoints
 from apps.core.errors import ClientClosed, GatewayError, ModelNotFound, RecordUnavailable, ShuttingDown
 from apps.core.logs import get_logger
 from apps.gateway import stages
-from apps.gateway.attempts import Health
 from apps.gateway.directory.directory import Directory
 from apps.gateway.directory.models import Models
 from apps.gateway.directory.views import ModelView, TokenView
@@ -16,6 +15,7 @@ from apps.gateway.exchange import Exchange, Headers
 from apps.gateway.governance.admission import Admission
 from apps.gateway.governance.call import Call
 from apps.gateway.governance.estimates import estimated_input
+from apps.gateway.health.health import Health
 from apps.gateway.relay.refusals import answer_estimate
 from apps.gateway.surfaces import CALLS, Target, find_target, unknown
 from apps.gateway.translation.ways import can_serve

@@ -6,31 +6,25 @@ import orjson
 
 from apps.audit.record import clean_text
 from apps.core.errors import UpstreamAuthFailed, UpstreamMalformed
-from apps.gateway.attempts import RETRYABLE, Failure
 from apps.gateway.exchange import Attempt, Exchange, Headers
 from apps.gateway.governance.call import Call
 from apps.gateway.governance.estimates import estimated_input
+from apps.gateway.health.failure import REFUSED, RETRYABLE, Failure, failure_of
+from apps.gateway.health.pacing import asked_in_body
 from apps.gateway.relay.chunks import Chunks
 from apps.gateway.relay.sending import JSON
+from apps.gateway.relay.unanswered import Unanswered
 from apps.gateway.relay.whole import WHOLE
 from apps.providers.dialects import openai
 from apps.providers.quirks import means_stream_options
+from apps.providers.reasons import refusal_reason
 from apps.providers.refusals import openai_refusal
 
-_WAIT_MOST = 24 * 3600.0  # seconds; what asks for more is no delay
 # How Google refuses a key, with status 400.
 _BAD_KEY = b'"API_KEY_INVALID"'
 # How a provider says that it has no such endpoint; 404 may also be the model's.
 _NO_SUCH_ENDPOINT = frozenset({404, 405, 501})
 _NO_SUCH_MODEL = frozenset({"not_found_error", "NOT_FOUND"})
-
-
-class Unanswered(Exception):
-    """An attempt brought nothing that the client must see: another may be made. `answer` relays what came, if none is."""
-
-    def __init__(self, failure: Failure, *, status: int, body: bytes = b"", headers: Headers | None = None) -> None:
-        self.failure, self.status, self.body, self.headers = failure, status, body, headers
-        super().__init__()
 
 
 async def relay_error(
@@ -45,11 +39,12 @@ async def relay_error(
             break
     code = _error_code(bytes(body)) or f"upstream_{status}"
     attempt.error = clean_text(code, 64)
+    reason = refusal_reason(status, code, bytes(body))
     counted = call.target.endpoint.counted
     if counted is not None and status in _NO_SUCH_ENDPOINT and code not in _NO_SUCH_MODEL:
         await answer_estimate(exchange, counted(estimated_input(call.body)))
         return
-    if status in (401, 402, 403) or (status == 400 and _BAD_KEY in body):
+    if (status in REFUSED and not reason) or (status == 400 and _BAD_KEY in body):
         label = attempt.route.credential.label
         raise UpstreamAuthFailed(
             f"The provider refuses this gateway's credential '{label}' with status {status}: an operator must mend it."
@@ -78,12 +73,18 @@ async def relay_error(
                 (b"content-type", b"application/json"),
             ]
     headers.append((b"content-length", str(len(refusal)).encode()))
-    failure = Failure(after=_asked_to_wait(headers))
-    if attempt.asks_for_usage and means_stream_options(status, refusal):
-        failure = Failure(takes_no_stream_options=True)
-    if status in RETRYABLE or failure.takes_no_stream_options:
-        raise Unanswered(failure, status=status, body=refusal, headers=headers)
-    await relay_refusal(exchange, Unanswered(Failure(), status=status, body=refusal, headers=headers))
+    given = attempt.status or status
+    if attempt.asks_for_usage and means_stream_options(given, bytes(body)):
+        failure = Failure("request", takes_no_stream_options=True)
+    elif given in RETRYABLE:
+        after = asked_in_body(bytes(body)) if attempt.pause is None else attempt.pause
+        failure = failure_of(given, code, after)
+    elif reason and reason in call.token.governor.policy.fallback_on:
+        failure = Failure("content", reason, status=given)
+    else:
+        await relay_refusal(exchange, Unanswered(Failure("request"), status=status, body=refusal, headers=headers))
+        return
+    raise Unanswered(failure, status=status, body=refusal, headers=headers)
 
 
 async def relay_early_refusal(exchange: Exchange, headers: Headers, refusal: tuple[int, bytes], code: str) -> None:
@@ -93,7 +94,7 @@ async def relay_early_refusal(exchange: Exchange, headers: Headers, refusal: tup
     attempt.status, attempt.error = status, clean_text(code, 64)
     headers = [pair for pair in headers if pair[0] != b"content-type"]
     headers += ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)))
-    answer = Unanswered(Failure(), status=status, body=body, headers=headers)
+    answer = Unanswered(failure_of(status, code, None), status=status, body=body, headers=headers)
     if status in RETRYABLE:
         raise answer
     await relay_refusal(exchange, answer)
@@ -117,21 +118,6 @@ async def relay_refusal(exchange: Exchange, answer: Unanswered) -> None:
     exchange.count_out(len(answer.body))
     exchange.record(answer.status, upstream_code=exchange.attempts[-1].error)
     await exchange.answer(answer.status, headers, answer.body)
-
-
-def _asked_to_wait(headers: Headers) -> float | None:
-    """Seconds, from `retry-after-ms` or `retry-after`; None where it says none that we can read."""
-    found = dict(headers)
-    try:
-        if (milliseconds := found.get(b"retry-after-ms")) is not None:
-            seconds = float(milliseconds) / 1000
-        elif (text := found.get(b"retry-after")) is not None:
-            seconds = float(text)
-        else:
-            return None
-    except ValueError:
-        return None  # a date, most likely: our own pauses will do
-    return seconds if 0 <= seconds < _WAIT_MOST else None
 
 
 def _error_code(body: bytes) -> str:

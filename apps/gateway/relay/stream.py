@@ -6,13 +6,16 @@ from apps.audit.record import clean_text
 from apps.core.errors import GatewayError, UpstreamDisconnected
 from apps.gateway.exchange import Exchange, Headers
 from apps.gateway.governance.call import Call
+from apps.gateway.health.failure import Failure
 from apps.gateway.relay.chunks import Chunks
 from apps.gateway.relay.refusals import relay_early_refusal
 from apps.gateway.relay.sending import STREAM_HEADERS, send_chunk, send_head
+from apps.gateway.relay.unanswered import Unanswered
 from apps.gateway.relay.usage import take_usage
 from apps.gateway.server import Client
 from apps.gateway.translation.stream import Passing
 from apps.gateway.watch import Watch
+from apps.providers.reasons import stream_reason
 
 # How long after the terminal event we wait for the connection to end properly, so that it can be used again.
 _AFTER_END = 0.25
@@ -28,14 +31,19 @@ async def relay_stream(exchange: Exchange, call: Call, headers: Headers, chunks:
         hide_usage=native and endpoint.usage_on_request and not call.head.asks_for_usage, answers=call.head.answers
     )
     meter: Passing = measured if native else call.translation.stream(way, measured)
+    wanted = call.token.governor.policy.fallback_on
     begun = False
     try:
         while chunk := await chunks.next():
             out = meter.feed(chunk)
             if not begun:
                 watch.first_heard()
+                if wanted and (reason := stream_reason(way.dialect.name, chunk)) in wanted:
+                    raise await _unsaid(exchange, call, headers, chunks, meter, reason, out)
             if meter.complete:
                 if meter.refusal is not None and not begun:
+                    if meter.usage is not None:
+                        take_usage(exchange, call, meter)
                     await relay_early_refusal(exchange, headers, meter.refusal, meter.error)
                     return
                 await _finish_stream(exchange, call, meter, headers, out, begun=begun)
@@ -64,6 +72,21 @@ async def relay_stream(exchange: Exchange, call: Call, headers: Headers, chunks:
         take_usage(exchange, call, meter)
         exchange.events, exchange.is_inside_event = meter.events, meter.is_inside_event
         raise
+
+
+async def _unsaid(
+    exchange: Exchange, call: Call, headers: Headers, chunks: Chunks, meter: Passing, reason: str, out: bytes
+) -> Unanswered:
+    """A stream that refuses from its beginning, whole: for the client, unless another attempt is made."""
+    parts = [out]
+    while chunk := await chunks.next():
+        parts.append(meter.feed(chunk))
+    if not meter.complete:
+        parts.append(meter.finish())
+    take_usage(exchange, call, meter)
+    body = b"".join(parts)
+    headers = [*headers, *STREAM_HEADERS, (b"content-length", b"%d" % len(body))]
+    return Unanswered(Failure("content", reason), status=200, body=body, headers=headers)
 
 
 async def _relay_directly(

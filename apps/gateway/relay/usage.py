@@ -17,6 +17,7 @@ def made_usage(exchange: Exchange, call: Call, made: Made, told: Usage | None, *
 def learn(exchange: Exchange, call: Call, body: bytes) -> None:
     """Usage and model of a buffered answer; an estimate where it tells none."""
     endpoint = call.target.endpoint
+    exchange.is_told = True  # all there is to be told
     if endpoint.counted is not None:
         return
     if endpoint.made is not None:
@@ -40,6 +41,7 @@ def learn(exchange: Exchange, call: Call, body: bytes) -> None:
 def take_usage(exchange: Exchange, call: Call, meter: Passing) -> None:
     """Usage and model of a stream, so far."""
     exchange.model_served = meter.model or exchange.model_served
+    exchange.is_told = meter.usage is not None
     made = call.target.endpoint.made
     if made is None:
         exchange.usage = meter.spent(lambda: estimated_input(call.body))

@@ -4,11 +4,14 @@ from apps.core.errors import UpstreamMalformed
 from apps.gateway.exchange import Exchange, Headers
 from apps.gateway.governance.call import Call
 from apps.gateway.governance.estimates import estimated_input
+from apps.gateway.health.failure import Failure
 from apps.gateway.keeping import Keeper, Outline, Whole
 from apps.gateway.relay.chunks import Chunks
 from apps.gateway.relay.sending import JSON, send_chunk, send_head
+from apps.gateway.relay.unanswered import Unanswered
 from apps.gateway.relay.usage import learn, made_usage
 from apps.gateway.watch import Watch
+from apps.providers.reasons import answer_reason
 from apps.providers.usage import Usage
 
 # An answer up to this size is read whole before its first byte leaves. Larger ones are relayed as they come.
@@ -36,11 +39,15 @@ async def relay_whole(exchange: Exchange, call: Call, headers: Headers, chunks: 
     body = parts[0] if len(parts) == 1 else b"".join(parts)
     watch.close()
     learn(exchange, call, body)
+    wanted = call.token.governor.policy.fallback_on
+    reason = answer_reason(way.dialect.name, body) if wanted else ""
     if not native:
         body = call.translation.answer(way, body, exchange.usage)
         headers.append(JSON)
-    exchange.count_out(len(body))
     headers.append((b"content-length", b"%d" % len(body)))
+    if reason and reason in wanted:
+        raise Unanswered(Failure("content", reason), status=200, body=body, headers=headers)
+    exchange.count_out(len(body))
     exchange.record(200)
     if exchange.cost_usd is not None and not call.token.governor.policy.hide_served:
         headers.append((b"x-tollgate-cost-usd", exchange.cost_usd.encode()))

@@ -125,7 +125,7 @@ class ChatStreamWriter:
                 choice.thought.append(event.text)
                 self._delta(choice, {"reasoning_content": event.text}, out)
             case Signed():
-                self._delta(choice, {"reasoning_details": [choice.signed(event)]}, out)
+                choice.sign(event)
             case ToolBegun():
                 self._delta(choice, choice.call_begun(event), out)
             case ToolDelta():
@@ -200,7 +200,7 @@ class _Choice:
 
     __slots__ = (
         "_annotations",
-        "_cited_to",
+        "_cited",
         "_details",
         "_is_legacy",
         "_loose",
@@ -221,21 +221,19 @@ class _Choice:
         self.length = 0  # of the content, in characters
         self.pictures = 0
         self.thought: list[str] = []  # since the last signature
-        self._details = 0
+        self._details: list[Json] = []
         self._annotations: list[Json] = []
         self._loose: list[Json] = []
-        self._cited_to = 0
+        self._cited = (0, 0)  # the text that the last ones were for
         self._is_legacy = is_legacy
 
-    def signed(self, event: Signed) -> Json:
-        """The detail that carries a signature, with the text that it is for, so that a client gives both back."""
+    def sign(self, event: Signed) -> None:
+        """Keep a signature for the end, with the text that it is for: some clients keep only the last of several such lists."""
         text = "" if event.redacted else "".join(self.thought)
         if not event.redacted:
             self.thought.clear()
         thought = Thinking(text=text, signature=event.signature, origin=event.origin, redacted=event.redacted)
-        detail = detail_of(thought, self._details)
-        self._details += 1
-        return detail
+        self._details.append(detail_of(thought, len(self._details)))
 
     def call_begun(self, event: ToolBegun) -> Json:
         """The delta that a call begins with; empty if there is none for it."""
@@ -261,26 +259,29 @@ class _Choice:
         return self._arguments(call, event.arguments)
 
     def cite(self, citation: Citation) -> None:
-        """Keep a citation for the end, where clients look for it. It is for the text since the one before, if it does not say."""
+        """Keep a citation for the end, where clients look for it. If it does not say what for: the text since those before."""
         if not citation.url:
             self._loose.append(loose_citation(citation))
             return
-        start = self._cited_to if citation.start is None else citation.start
+        if self.length > self._cited[1]:
+            self._cited = (self._cited[1], self.length)
+        start = self._cited[0] if citation.start is None else citation.start
         end = self.length if citation.end is None else citation.end
-        self._cited_to = max(self._cited_to, end)
         self._annotations.append(annotation_of(citation, start, end))
 
     def last_deltas(self) -> list[Json]:
-        """What comes before the finish: arguments of calls that had none, which must be JSON all the same, and citations."""
+        """What comes before the finish: arguments of calls that had none, which must be JSON all the same; what was kept."""
         deltas = [
             self._arguments(call, "{}") for call in self.calls.values() if not call.has_arguments and not call.is_custom
         ]
-        cited: Json = {}
+        kept: Json = {}
+        if self._details:
+            kept["reasoning_details"] = self._details
         if self._annotations:
-            cited["annotations"] = [{"index": place} | each for place, each in enumerate(self._annotations)]
+            kept["annotations"] = [{"index": place} | each for place, each in enumerate(self._annotations)]
         if self._loose:
-            cited["citations"] = [{"index": place} | each for place, each in enumerate(self._loose)]
-        return [*deltas, cited] if cited else deltas
+            kept["citations"] = [{"index": place} | each for place, each in enumerate(self._loose)]
+        return [*deltas, kept] if kept else deltas
 
     def _arguments(self, call: "_Call", piece: str) -> Json:
         if self._is_legacy:

@@ -1,0 +1,1 @@
+"""What gateways tell each other, and the console, of how providers fare."""
