@@ -42,8 +42,11 @@ class Planes:
             case "lifespan":
                 await self._live(receive, send)
             case "websocket":
-                await receive()
-                await send({"type": "websocket.close", "code": 1008})
+                if self._data_plane is not None:
+                    await self._data_plane.relay(scope, receive, send)
+                else:
+                    await receive()
+                    await send({"type": "websocket.close", "code": 1008})
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:

@@ -158,6 +158,9 @@ DIRECTORY_STALE_LIMIT = env(
 HOLD_LEASE = env(
     "HOLD_LEASE", seconds, "30"
 )  # after which limits and budgets take back what a dead process's calls hold
+REALTIME_IDLE_TIMEOUT = env("REALTIME_IDLE_TIMEOUT", seconds, "600")  # a session in which neither side says anything
+REALTIME_TOTAL_TIMEOUT = env("REALTIME_TOTAL_TIMEOUT", seconds, "3600")  # a whole session
+REALTIME_MAX_EVENT_BYTES = env("REALTIME_MAX_EVENT_BYTES", size, "16M")  # one event, of either side
 END_USER_HEADER = env("END_USER_HEADER", header, "")  # a request header that names the end user
 SPOOL_DIR = env("SPOOL_DIR", path, str(DATA_DIR / "spool"))
 SPOOL_MAX_BYTES = env("SPOOL_MAX_BYTES", size, "1G")

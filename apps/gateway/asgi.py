@@ -21,6 +21,9 @@ from apps.gateway.governance.builder import Builder
 from apps.gateway.health.health import Health
 from apps.gateway.health.sharing import Sharing
 from apps.gateway.pipeline import Means, handle
+from apps.gateway.realtime.caller import Caller
+from apps.gateway.realtime.opening import Realtime
+from apps.gateway.realtime.secrets import Secrets
 from apps.gateway.store.store import Store
 from apps.gateway.surfaces import is_data_plane
 from apps.gateway.uploads.disk import UploadDisk
@@ -42,7 +45,8 @@ class Gateway:
     def __init__(self, config: GatewayConfig) -> None:
         self._config = config
         self._directory = Directory(config)
-        self._pool = UpstreamPool(Dialer(Egress(config.egress_allow)))
+        dialer = Dialer(Egress(config.egress_allow))
+        self._pool = UpstreamPool(dialer)
         self._connect = database(config.database_url)
         self._store = Store(config.redis_url)
         self._counters = Counters(self._store, config.hold_lease)
@@ -50,7 +54,9 @@ class Gateway:
         self._admission = Admission(self._counters, self._builder)
         self._health = Health()
         self._uploads = UploadDisk(config.upload_dir, config.upload_space)
-        self._means = Means(self._directory, self._admission, self._pool, self._health, self._uploads)
+        secrets = Secrets(self._store, config.keyring)
+        self._realtime = Realtime(self._directory, self._admission, self._health, dialer, secrets)
+        self._means = Means(self._directory, self._admission, self._pool, self._health, self._realtime, self._uploads)
         self._sharing = Sharing(self._health, self._store)
         self._looking: asyncio.Task[None] | None = None
         self._heart: Heart | None = None
@@ -114,6 +120,15 @@ class Gateway:
             await handle(exchange, self._means, records_are_possible=self._can_record())
         finally:
             self._in_flight -= 1
+
+    async def relay(self, scope: Message, receive: Receive, send: Send) -> None:
+        """One WebSocket, from its handshake to its end."""
+        spool = self._spool
+        if spool is None:
+            raise RuntimeError("the gateway has not been started: its server must run the lifespan protocol")
+        caller = Caller(scope, receive, send)
+        exchange = Exchange({**scope, "method": "GET"}, receive, send, self._config, spool)
+        await self._realtime.relay(exchange, caller, records_are_possible=self._can_record())
 
     @staticmethod
     def serves(path: str) -> bool:

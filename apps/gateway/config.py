@@ -44,6 +44,9 @@ class GatewayConfig:
     upstream_attempts: int
     upstream_attempts_time: float
     hold_lease: float
+    realtime_idle_timeout: float
+    realtime_total_timeout: float
+    realtime_max_event_bytes: int
     end_user_header: bytes  # in lower case; empty: none
 
     @classmethod
@@ -74,5 +77,8 @@ class GatewayConfig:
             upstream_attempts=max(1, settings.UPSTREAM_ATTEMPTS),
             upstream_attempts_time=settings.UPSTREAM_ATTEMPTS_TIME,
             hold_lease=settings.HOLD_LEASE,
+            realtime_idle_timeout=settings.REALTIME_IDLE_TIMEOUT,
+            realtime_total_timeout=settings.REALTIME_TOTAL_TIMEOUT,
+            realtime_max_event_bytes=settings.REALTIME_MAX_EVENT_BYTES,
             end_user_header=settings.END_USER_HEADER.encode(),
         )

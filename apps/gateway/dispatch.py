@@ -41,6 +41,7 @@ from apps.gateway.upstream.connection import Response
 from apps.gateway.upstream.pool import UpstreamPool
 from apps.gateway.watch import Watch
 from apps.providers.quirks import suited, without_stream_options
+from apps.providers.translation.foreign import without_foreign
 from apps.providers.usage import Usage
 
 # What goes back to the client of a provider's headers, beside the content type where nothing is translated. What goes on of a
@@ -251,7 +252,7 @@ def _native_body(call: Call, attempt: Attempt) -> bytes:
     route = attempt.route
     endpoint, head = call.target.endpoint, call.head
     dialect = endpoint.dialect
-    body = dialect.naming(dialect.unambiguous(call.body), head, route.upstream_model)
+    body = dialect.naming(without_foreign(dialect.unambiguous(call.body), endpoint.name), head, route.upstream_model)
     if call.output_cap is not None:
         provider = route.credential.provider
         default = "max_completion_tokens" if provider in _NEWER_CAP else "max_tokens"

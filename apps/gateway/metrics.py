@@ -29,6 +29,7 @@ _overhead = Histogram(
     "tollgate_gateway_seconds", "What the gateway itself took of a request.", ("endpoint",), buckets=_OVERHEAD
 )
 in_flight = Gauge("tollgate_requests_in_flight", "Requests being answered.", multiprocess_mode="livesum")
+realtime_sessions = Gauge("tollgate_realtime_sessions", "Realtime sessions that are open.", multiprocess_mode="livesum")
 spool_records = Gauge(
     "tollgate_spool_pending_records", "Records that PostgreSQL does not have yet.", multiprocess_mode="livesum"
 )

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 
 from apps.core import endpoints
-from apps.core.errors import ClientClosed, GatewayError, ModelNotFound, RecordUnavailable, ShuttingDown
+from apps.core.errors import ClientClosed, GatewayError, ModelNotFound, RecordUnavailable, ShuttingDown, UpgradeRequired
 from apps.core.logs import get_logger
 from apps.gateway import stages
 from apps.gateway.directory.directory import Directory
@@ -16,6 +16,7 @@ from apps.gateway.governance.admission import Admission
 from apps.gateway.governance.call import Call
 from apps.gateway.governance.estimates import estimated_input
 from apps.gateway.health.health import Health
+from apps.gateway.realtime.opening import Realtime
 from apps.gateway.relay.refusals import answer_estimate
 from apps.gateway.surfaces import CALLS, Target, find_target, unknown
 from apps.gateway.translation.ways import can_serve
@@ -40,6 +41,7 @@ class Means:
     admission: Admission
     pool: UpstreamPool
     health: Health
+    realtime: Realtime
     uploads: UploadDisk
 
 
@@ -76,6 +78,11 @@ async def answer(exchange: Exchange, means: Means, *, records_are_possible: bool
     if not records_are_possible:
         raise RecordUnavailable
     stages.authorize(exchange, token, target.endpoint)  # 403
+    if target.endpoint.name == endpoints.REALTIME:
+        raise UpgradeRequired
+    if target.endpoint.name == endpoints.REALTIME_SECRETS:
+        await means.realtime.issue(exchange, target, token)
+        return
     if target.endpoint.name == endpoints.MODELS:
         await list_models(exchange, target, token, await stages.models_of(token, directory))
         return

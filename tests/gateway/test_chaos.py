@@ -162,8 +162,8 @@ def test_whatever_happens_nothing_stays_held(wild: Tenant, upstream: FakeProvide
             status, _ = ended_badly(wild, client)
             assert status == 200
     state = settled(made)
-    assert (state.held_usd, state.spent_usd) == (0, spent(wild))
-    assert state.spent_usd > 0
+    assert state.held_usd == 0
+    assert state.spent_usd == spent(wild) > 0
 
 
 def test_failover_under_load_loses_no_call_that_had_not_begun(patient: GatewayProcess, upstream: FakeProvider) -> None:

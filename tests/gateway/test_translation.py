@@ -107,7 +107,7 @@ def test_a_tool_is_called_through_both_dialects(claude: Tenant, upstream: FakePr
     upstream.streams_raw([messages.start(), *pieces, *messages.end(stop="tool_use")])
     with claude.client().chat.completions.stream(model=CLAUDE, messages=HELLO, tools=[TOOL]) as stream:  # type: ignore[list-item]  # a plain dict
         answer = stream.get_final_completion()
-    (call,) = answer.choices[0].message.tool_calls or ()
+    [call] = answer.choices[0].message.tool_calls or []
     assert (call.function.name, json.loads(call.function.arguments)) == ("weather", {"city": "Oslo"})
     assert answer.choices[0].finish_reason == "tool_calls"
     (tool,) = upstream.next_request().json["tools"]

@@ -56,6 +56,7 @@ def check_response(response: Json) -> Json:
         assert response["completed_at"] is not None
         assert response["error"] is None
         assert response["incomplete_details"] is None
+        assert {item.get("status", "completed") for item in response["output"]} <= {"completed"}
     if response["usage"] is not None:
         usage = response["usage"]
         assert {"cached_tokens", "cache_write_tokens"} <= usage["input_tokens_details"].keys()

@@ -158,6 +158,37 @@ def test_each_signed_thought_is_an_item_of_its_own() -> None:
     assert [item.get("summary") and item["summary"][0]["text"] for item in output] == ["a", "b", [], None]
 
 
+@given(strategies.streams(whole=True))
+def test_a_client_that_sends_the_output_back_gives_back_all_signatures(events: list[Event]) -> None:
+    output = check_stream(write(events))[-1]["response"]["output"]
+    body = {"model": "m", "input": [{"role": "user", "content": "x"}, *output]}
+    parts = [part for turn in SPOKEN.read_request(json.dumps(body).encode(), "", None).messages for part in turn.parts]
+    own = "openai_responses"
+    proofs = [(event.signature, event.origin) for event in events if isinstance(event, form.Signed)]
+    hidden = [event.redacted for event in events if isinstance(event, form.Signed)]
+    signed = [part for part in parts if isinstance(part, form.Thinking) and part.signature]
+    assert [(part.signature, part.origin) for part in signed] == proofs
+    assert [part.redacted for part in signed] == hidden
+    assert [bool(part.text) for part in signed] == [not each for each in hidden]
+    begun = [event for event in events if isinstance(event, form.ToolBegun)]
+    calls = [part for part in parts if isinstance(part, form.ToolCall)]
+    assert [(call.id, call.signature) for call in calls] == [
+        (event.id, event.signature if event.origin != own else "") for event in begun
+    ]
+
+
+def test_what_comes_after_the_answer_is_over_is_passed_over() -> None:
+    said = [form.ToolBegun(0, "c", "f"), form.ToolDelta(0, "{}"), form.Finished("tool_calls")]
+    late = [
+        form.ToolDelta(0, "late"),
+        form.TextDelta("late"),
+        form.ToolBegun(1, "d", "g"),
+        form.Signed("late", "gemini"),
+    ]
+    assert b"late" not in write([*said, *late, form.Ended()])
+    events_of([*said, *late, form.Ended()])
+
+
 @pytest.mark.parametrize(
     ("finish", "status", "reason"),
     [
@@ -409,6 +440,24 @@ def test_a_server_that_says_all_at_an_item_s_end_is_understood() -> None:
         form.ToolBegun(0, "c", "f"),
         form.ToolDelta(0, '{"a":1}'),
     ]
+
+
+def test_what_an_item_s_end_repeats_is_told_once() -> None:
+    note = {"type": "url_citation", "url": "https://a.example", "title": "A", "start_index": 0, "end_index": 2}
+    part = {"type": "output_text", "text": "Hi", "annotations": [note, note | {"url": "https://b.example"}]}
+    done = {"type": "response.output_item.done"}
+    proof = {"type": "reasoning", "summary": [], "encrypted_content": "proof"}
+    stream = events_as_bytes(
+        {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "Hi"},
+        {"type": "response.output_text.annotation.added", "output_index": 0, "content_index": 0, "annotation": note},
+        {"type": "response.output_text.done", "output_index": 0, "content_index": 0, "text": "Hi"},
+        {**done, "output_index": 0, "item": {"type": "message", "content": [part]}},
+        {**done, "output_index": 1, "item": proof},
+        {**done, "output_index": 1, "item": proof},
+    )
+    first, second = (form.Citation(url=f"https://{name}.example", title="A", start=0, end=2) for name in "ab")
+    said = [form.TextDelta("Hi"), form.Cited(first), form.Cited(second)]
+    assert read(stream) == [form.Begun(), *said, form.Signed("proof", "openai_responses", redacted=True)]
 
 
 def test_a_server_that_says_all_in_its_last_event_is_understood() -> None:

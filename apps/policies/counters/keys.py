@@ -17,6 +17,11 @@ def acks(rebuild: str) -> str:
     return f"tg:acks:{rebuild}"
 
 
+def client_secret(digest: str) -> str:
+    """What a client secret of realtime opens, by the SHA-256 of its text."""
+    return f"tg:ek:{digest}"
+
+
 def end_user_subject(end_user: str) -> str:
     """An end user as part of a key: any text, in 32 hexadecimal digits."""
     return hashlib.blake2b(end_user.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -1,8 +1,10 @@
 """Every write to aliases: the rule, the transaction, the admin event."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -10,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from apps.audit.actions import differences, event_record, facts
 from apps.core.actor import Actor
+from apps.core.ids import uuid7
 from apps.core.rows import one_sentence, save_valid
 from apps.orgs.models import Organization
 from apps.providers.aliases.models import Alias, AliasTarget, Strategy
@@ -109,16 +112,21 @@ def _replace_targets(alias: Alias, goals: Sequence[AliasGoal]) -> None:
         raise ValidationError({"targets": _("Name at least one model that it stands for.")})
     if len(goals) > TARGETS_MOST:
         raise ValidationError({"targets": _("At most %(most)d targets.") % {"most": TARGETS_MOST}})
+    for goal in goals:
+        _check(alias, goal)
     old = _targets(alias)
     if [_goal(row) for row in old] == sorted(goals, key=lambda goal: goal.tier):
         return
     for row in old:
         row.delete()
-    for goal in goals:
-        _save_target(alias, goal)
+    begun = time.time_ns() // 1_000_000
+    for place, goal in enumerate(goals):
+        # Ids sort by their milliseconds, and targets of one tier by their ids: a millisecond for each keeps them in this order.
+        _save_target(alias, goal, uuid7(begun + place))
 
 
-def _save_target(alias: Alias, goal: AliasGoal) -> None:
+def _check(alias: Alias, goal: AliasGoal) -> None:
+    """Raises ValidationError for what cannot be a target of this alias."""
     model, credential = goal.model.strip(), goal.credential
     words: dict[str, Any] = {"model": model, "credential": credential, "alias": alias}
     if STAR in model and STAR not in alias.name:
@@ -128,18 +136,22 @@ def _save_target(alias: Alias, goal: AliasGoal) -> None:
             raise _at_targets(_("%(model)s: %(credential)s belongs to one organization, the alias to others.") % words)
         if spelled(model)[0] not in ("", credential.provider):
             raise _at_targets(_("%(model)s: %(credential)s belongs to another provider.") % words)
+
+
+def _save_target(alias: Alias, goal: AliasGoal, key: UUID) -> None:
     target = AliasTarget(
+        id=key,
         organization_id=alias.organization_id,
         alias=alias,
-        model=model,
-        credential=credential,
+        model=goal.model.strip(),
+        credential=goal.credential,
         tier=goal.tier,
         weight=goal.weight,
     )
     try:
         save_valid(target)
     except ValidationError as refusal:
-        raise _at_targets(f"{model}: {one_sentence(refusal)}") from refusal
+        raise _at_targets(f"{target.model}: {one_sentence(refusal)}") from refusal
 
 
 def _at_targets(sentence: str) -> ValidationError:

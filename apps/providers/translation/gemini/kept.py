@@ -9,6 +9,7 @@ NAME = "gemini"
 _OURS = base64.b64encode(
     b"tollgate."
 ).decode()  # whole groups of three bytes, so that it begins whatever begins with it
+MARKED = _OURS[:-1]  # how all that is not Gemini's own begins
 _HIDDEN = base64.b64encode(b"tollgate!").decode()  # the same, of thoughts that there is no text of
 
 
