@@ -149,8 +149,11 @@ UPSTREAM_IDLE_TIMEOUT = env("UPSTREAM_IDLE_TIMEOUT", seconds, "60")  # longest s
 UPSTREAM_TOTAL_TIMEOUT = env("UPSTREAM_TOTAL_TIMEOUT", seconds, "1800")
 UPSTREAM_ATTEMPTS = env("UPSTREAM_ATTEMPTS", whole, "3")  # for one request, over all its routes
 UPSTREAM_ATTEMPTS_TIME = env("UPSTREAM_ATTEMPTS_TIME", seconds, "30")  # after which no further one begins
+ROUTE_COOLDOWN = env("ROUTE_COOLDOWN", seconds, "10")  # for which a route that fails is asked last, at first
 EGRESS_ALLOW = env("EGRESS_ALLOW", networks, "")  # private ranges, and http, that credentials may name
-PROVIDER_LISTINGS_EVERY = env("PROVIDER_LISTINGS_EVERY", seconds, "3600")  # providers are asked for their models; 0: never
+PROVIDER_LISTINGS_EVERY = env(
+    "PROVIDER_LISTINGS_EVERY", seconds, "3600"
+)  # providers are asked for their models; 0: never
 DRAIN_TIMEOUT = env("DRAIN_TIMEOUT", seconds, "30")  # how long running answers may take after SIGTERM
 DIRECTORY_STALE_LIMIT = env(
     "DIRECTORY_STALE_LIMIT", seconds, "900"

@@ -299,7 +299,9 @@ class UpgradeRequired(GatewayError):
     """A plain HTTP request for what only a WebSocket gives."""
 
     status, type, code, retryable = 426, "invalid_request_error", "upgrade_required", False
-    message = "This is a WebSocket: connect to it with a client for those, such as the realtime client of OpenAI's SDKs."
+    message = (
+        "This is a WebSocket: connect to it with a client for those, such as the realtime client of OpenAI's SDKs."
+    )
 
 
 class HeadersTooLarge(GatewayError):

@@ -52,7 +52,7 @@ class Gateway:
         self._counters = Counters(self._store, config.hold_lease)
         self._builder = Builder(self._store, self._connect)
         self._admission = Admission(self._counters, self._builder)
-        self._health = Health()
+        self._health = Health(cool=config.route_cooldown)
         self._uploads = UploadDisk(config.upload_dir, config.upload_space)
         secrets = Secrets(self._store, config.keyring)
         self._realtime = Realtime(self._directory, self._admission, self._health, dialer, secrets)

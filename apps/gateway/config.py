@@ -43,6 +43,7 @@ class GatewayConfig:
     metrics_token: str
     upstream_attempts: int
     upstream_attempts_time: float
+    route_cooldown: float
     hold_lease: float
     realtime_idle_timeout: float
     realtime_total_timeout: float
@@ -76,6 +77,7 @@ class GatewayConfig:
             metrics_token=settings.METRICS_TOKEN,
             upstream_attempts=max(1, settings.UPSTREAM_ATTEMPTS),
             upstream_attempts_time=settings.UPSTREAM_ATTEMPTS_TIME,
+            route_cooldown=settings.ROUTE_COOLDOWN,
             hold_lease=settings.HOLD_LEASE,
             realtime_idle_timeout=settings.REALTIME_IDLE_TIMEOUT,
             realtime_total_timeout=settings.REALTIME_TOTAL_TIMEOUT,

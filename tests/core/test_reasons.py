@@ -148,10 +148,8 @@ def test_a_stream_that_also_says_something_is_an_answer() -> None:
     assert stream_reason("gemini", last) == "content_filter"
 
 
-WORDS = (
-    "choices finish_reason message content stop_reason candidates finishReason parts promptFeedback blockReason "
-    "incomplete_details reason output"
-).split()
+WORDS = ["choices", "finish_reason", "message", "content", "stop_reason", "candidates", "finishReason", "parts"]
+WORDS += ["promptFeedback", "blockReason", "incomplete_details", "reason", "output"]
 JSON = st.recursive(
     st.none() | st.integers() | st.sampled_from(["content_filter", "refusal", "SAFETY", "stop"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=4),

@@ -9,8 +9,8 @@ _IN_A_ROW = 3  # failures, and
 _SHARE = 0.5  # at least so much of what has come lately
 _LATELY = 10  # outcomes
 _FORGOTTEN = 60.0  # seconds without any outcome after which earlier ones say nothing
-_COOL = (10.0, 60.0)  # seconds: the first time, and the most; doubled each time in between
-_COOL_REFUSED = 60.0
+COOL = 10.0  # seconds: the first time, where no setting says otherwise; doubled each time, up to
+_COOL_TIMES = 6  # so often that; and at once for what the provider refuses
 _COOL_LIMITED = (1.0, 30.0)  # where the provider does not say how long
 COOL_MOST = 60.0  # however long a provider asks to be left alone
 _PROBE_MOST = 700.0  # seconds after which a probe that nobody has told the end of is one no more
@@ -25,6 +25,7 @@ class Circuit:
     """
 
     __slots__ = (
+        "_cool",
         "_cooldown",
         "_heard_at",
         "_in_a_row",
@@ -41,9 +42,9 @@ class Circuit:
         "wanted",
     )
 
-    def __init__(self, version: int = 0) -> None:
-        """`version`: of the credential whose fault or merit it is."""
-        self.version = version
+    def __init__(self, version: int = 0, cool: float = COOL) -> None:
+        """`version`: of the credential whose fault or merit it is. `cool`: seconds of its first cooldown."""
+        self.version, self._cool = version, cool
         self.until = 0.0
         self.since = 0.0  # when it has opened or closed, or this process has heard of that
         self.reason: Reason = "failing"
@@ -67,7 +68,7 @@ class Circuit:
 
     def waits(self, now: float) -> bool:
         """Whether its cooldown is over, and a probe is to find out."""
-        return bool(self.until) and now >= self.until and self.reason != "limited"
+        return bool(self.until) and self.until <= now < self.until + ABANDONED and self.reason != "limited"
 
     def is_last(self, now: float) -> bool:
         """Whether it is asked after those that are well."""
@@ -110,9 +111,10 @@ class Circuit:
         if self.until:
             if self.permit and not probe:
                 return False  # nothing else was left for it: the probe decides
-            return self._open(now, min(max(2 * self._cooldown, _COOL[0]), _COOL[1]), "failing", code)
+            cooldown = min(max(2 * self._cooldown, self._cool), _COOL_TIMES * self._cool)
+            return self._open(now, cooldown, "failing", code)
         if self._in_a_row >= _IN_A_ROW and self._share >= _SHARE:
-            return self._open(now, _COOL[0], "failing", code)
+            return self._open(now, self._cool, "failing", code)
         return False
 
     def limited(self, now: float, after: float | None, code: str) -> bool:
@@ -133,7 +135,7 @@ class Circuit:
         self._heard_at = now
         if now < self.until and self.reason == "refused":
             return False
-        return self._open(now, _COOL_REFUSED, "refused", code)
+        return self._open(now, _COOL_TIMES * self._cool, "refused", code)
 
     def succeeded(self, now: float, began: float) -> bool:
         """A call that began at that time was answered; whether that closes it.

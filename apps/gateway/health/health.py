@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Protocol
 
 from apps.gateway.directory.views import CredentialView, Route, Strategy
-from apps.gateway.health.circuit import Circuit
+from apps.gateway.health.circuit import COOL, Circuit
 from apps.gateway.health.failure import Failure
 from apps.gateway.health.latency import InFlight, Key, Latencies
 from apps.providers.health.shared import Shut
@@ -47,9 +47,9 @@ class Told(Protocol):
 class Health:
     """All that is known. `told` is who tells other processes; None: nobody does."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock`: seconds that only go forward."""
-        self.clock = clock
+    def __init__(self, *, cool: float = COOL, clock: Callable[[], float] = time.monotonic) -> None:
+        """`cool`: seconds for which a route that fails is asked last, at first. `clock`: seconds that only go forward."""
+        self.clock, self._cool = clock, cool
         self.told: Told | None = None
         self.news: deque[News] = deque(maxlen=_NEWS_MAX)
         self.labels: dict[str, tuple[str, str]] = {}  # of credentials with circuits: label and provider
@@ -207,7 +207,7 @@ class Health:
         key = shut.credential, shut.model
         circuit = self.circuits.get(key)
         if circuit is None or circuit.version < shut.version:
-            circuit = self._add(key, Circuit(shut.version))
+            circuit = self._add(key, Circuit(shut.version, self._cool))
         if circuit.version == shut.version:  # else the credential has been changed since
             circuit.learn(self.clock(), until, shut.cooldown, shut.reason, shut.code)
 
@@ -240,7 +240,7 @@ class Health:
     def _circuit(self, key: Key, credential: CredentialView) -> Circuit:
         circuit = self.circuits.get(key)
         if circuit is None or circuit.version < credential.changed:
-            circuit = self._add(key, Circuit(credential.changed))
+            circuit = self._add(key, Circuit(credential.changed, self._cool))
         self.labels[credential.id] = credential.label, credential.provider
         return circuit
 
