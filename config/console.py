@@ -51,6 +51,7 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _link(_("Services"), "apps", "services_service"),
                     _link(_("Tokens"), "key", "services_token"),
+                    _link(_("Objects"), "folder_managed", "objects_ownedobject"),
                 ],
             },
             {

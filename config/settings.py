@@ -12,6 +12,7 @@ from apps.core.databases import celery_url, django_database
 from apps.core.env import boolean, env, header, log_level, networks, path, seconds, size, text, whole, words
 from apps.core.mail import mail_server
 from apps.core.sealing import Keyring
+from apps.objects import schedule as objects_schedule
 from apps.policies import schedule as policies_schedule
 from apps.providers import schedule as providers_schedule
 from config import console
@@ -74,6 +75,7 @@ INSTALLED_APPS = [
     "apps.providers",
     "apps.services",
     "apps.policies",
+    "apps.objects",
     "apps.gateway",
     "apps.launch",
 ]
@@ -179,6 +181,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     **core_schedule.SCHEDULE,
     **audit_schedule.SCHEDULE,
     **policies_schedule.SCHEDULE,
+    **objects_schedule.SCHEDULE,
     **providers_schedule.SCHEDULE,
 }
 

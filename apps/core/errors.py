@@ -11,12 +11,13 @@
     ├── UnknownPath, ModelNotFound, ObjectNotFound 404
     ├── MethodNotAllowed 405
     ├── RequestTimeout 408
+    ├── IdempotencyConflict 409 ── IdempotencyKeyReused, IdempotencyKeyInUse, IdempotencyAnswerLost
     ├── BodyTooLarge 413, UnsupportedEncoding 415, UpgradeRequired 426, HeadersTooLarge 431
     ├── ClientClosed 499                              (nobody is left to read it: for the record)
     ├── UpstreamError 502 ── NoCredential, UpstreamUnreachable, EgressBlocked, UpstreamAuthFailed, UpstreamDisconnected,
     │                        UpstreamMalformed
-    ├── Unavailable 503 ── DirectoryUnavailable, RecordUnavailable, CountersUnavailable, UploadsUnavailable, ObjectsUnavailable,
-    │                      ShuttingDown
+    ├── Unavailable 503 ── DirectoryUnavailable, RecordUnavailable, CountersUnavailable, UploadsUnavailable,
+    │                      ObjectsUnavailable, IdempotencyUnavailable, ShuttingDown
     └── UpstreamTimeout 504 ── ConnectTimeout, FirstByteTimeout, IdleTimeout, TotalTimeout
 
 Clients match on `code`. `reason` is what the record keeps: it may be finer than what the client is told. `retryable` becomes
@@ -282,6 +283,39 @@ class RequestTimeout(GatewayError):
     message = "The request body did not arrive in time."
 
 
+# --- 409: a key that stands for another request ---
+
+
+class IdempotencyConflict(GatewayError):
+    """The Idempotency-Key is taken."""
+
+    status, type, code, retryable = 409, "invalid_request_error", "idempotency_conflict", False
+
+
+class IdempotencyKeyReused(IdempotencyConflict):
+    """By a request with another body, model or endpoint."""
+
+    code = "idempotency_key_reused"
+    message = "This Idempotency-Key was sent with another request in the last 24 hours: use a new key for each request."
+
+
+class IdempotencyKeyInUse(IdempotencyConflict):
+    """By the same request, which has no answer yet."""
+
+    code, retryable = "idempotency_key_in_use", True
+    message = "The request with this Idempotency-Key is still being answered: send it again to get the answer."
+
+    def __init__(self) -> None:
+        super().__init__(headers=((b"retry-after", b"1"), (b"retry-after-ms", b"1000")))
+
+
+class IdempotencyAnswerLost(IdempotencyConflict):
+    """By the same request, whose answer could not be kept."""
+
+    code = "idempotency_answer_not_kept"
+    message = "The request with this Idempotency-Key was answered, but its answer is too large to be kept: it is not made again."
+
+
 class BodyTooLarge(GatewayError):
     """More bytes than MAX_BODY_BYTES, or with a file than MAX_UPLOAD_BYTES."""
 
@@ -377,6 +411,15 @@ class Unavailable(GatewayError):
     """The gateway cannot decide right now."""
 
     status, type, code, retryable = 503, "server_error", "unavailable", True
+
+
+class IdempotencyUnavailable(Unavailable):
+    """Nobody can say whether the request was made before, so it is not made."""
+
+    code = "idempotency_unavailable"
+    message = (
+        "The gateway cannot check this Idempotency-Key right now: try again shortly, or send the request without it."
+    )
 
 
 class DirectoryUnavailable(Unavailable):

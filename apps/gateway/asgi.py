@@ -20,6 +20,7 @@ from apps.gateway.governance.admission import Admission
 from apps.gateway.governance.builder import Builder
 from apps.gateway.health.health import Health
 from apps.gateway.health.sharing import Sharing
+from apps.gateway.idempotency.idempotency import Idempotency
 from apps.gateway.pipeline import Means, handle
 from apps.gateway.realtime.caller import Caller
 from apps.gateway.realtime.opening import Realtime
@@ -56,7 +57,10 @@ class Gateway:
         self._uploads = UploadDisk(config.upload_dir, config.upload_space)
         secrets = Secrets(self._store, config.keyring)
         self._realtime = Realtime(self._directory, self._admission, self._health, dialer, secrets)
-        self._means = Means(self._directory, self._admission, self._pool, self._health, self._realtime, self._uploads)
+        idempotency = Idempotency(self._store, config.keyring)
+        self._means = Means(
+            self._directory, self._admission, self._pool, self._health, self._realtime, self._uploads, idempotency
+        )
         self._sharing = Sharing(self._health, self._store)
         self._looking: asyncio.Task[None] | None = None
         self._heart: Heart | None = None

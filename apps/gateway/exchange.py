@@ -101,6 +101,7 @@ class Exchange:
         "end_user",
         "endpoint",
         "events",
+        "failed",
         "first_byte_at",
         "flags",
         "headers",
@@ -154,6 +155,7 @@ class Exchange:
         self.decision: dict[str, object] | None = None  # what limits and budgets said (apps.policies.decision)
         self.cost_usd: str | None = None  # known once it is recorded; None: nothing of it has a price
         self.hold: Hold = NO_HOLD  # settled when the record is written
+        self.failed = False  # known once it is recorded: its answer is an error, or ends in one
         self._address: str | None = None
         self._recorded = False
 
@@ -216,6 +218,7 @@ class Exchange:
         if self._recorded:
             return
         self._recorded = True
+        self.failed = status != 200 or error is not None or bool(upstream_code)
         now = time.perf_counter_ns()
         code = error.recorded_as if error is not None else upstream_code
         upstream = 0

@@ -45,6 +45,7 @@ records_rejected = Gauge(
     "Records that PostgreSQL refused, kept in the spool's rejected folder.",
     multiprocess_mode="livesum",
 )
+replays = Counter("tollgate_idempotent_replays_total", "Requests that were answered again for their Idempotency-Key.")
 records_lost = Counter("tollgate_records_lost_total", "Records that the spool could not take.")
 directory_connected = Gauge(
     "tollgate_directory_connected", "1 while the database's changes are followed.", multiprocess_mode="livemin"

@@ -16,6 +16,7 @@ from apps.gateway.governance.admission import Admission
 from apps.gateway.governance.call import Call
 from apps.gateway.governance.estimates import estimated_input
 from apps.gateway.health.health import Health
+from apps.gateway.idempotency.idempotency import HEADER, Idempotency
 from apps.gateway.realtime.opening import Realtime
 from apps.gateway.relay.refusals import answer_estimate
 from apps.gateway.surfaces import CALLS, Target, find_target, unknown
@@ -43,6 +44,7 @@ class Means:
     health: Health
     realtime: Realtime
     uploads: UploadDisk
+    idempotency: Idempotency
 
 
 async def handle(exchange: Exchange, means: Means, *, records_are_possible: bool) -> None:
@@ -122,8 +124,19 @@ async def ask_model(
             return
     call = Call(token, target, head, body, model, routes, skipped, stream=exchange.stream, form=form)
     stages.translate(exchange, call)  # 400
+    if HEADER not in exchange.headers or counted is not None or form is not None:
+        await make(exchange, means, call)
+    elif (claim := await means.idempotency.claim(exchange, token, body)) is not None:  # 400, 409, 503
+        try:
+            await make(exchange, means, call)
+        finally:
+            await claim.end()
+
+
+async def make(exchange: Exchange, means: Means, call: Call) -> None:
+    """The call itself, or its answer from the cache."""
     stages.find_cached(call)
-    if target.endpoint.counted is None:
+    if call.target.endpoint.counted is None:
         exchange.hold = await means.admission.admit(exchange, call)  # 400, 402, 403, 429, 503
     await dispatch(exchange, call, means.pool, means.health)  # 502, 504
 

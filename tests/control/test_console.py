@@ -17,6 +17,7 @@ from django.utils.timezone import now
 from apps.audit.models import Adjustment, AdminEvent, RequestRecord
 from apps.core.actor import Actor
 from apps.core.ids import request_id, uuid7
+from apps.objects.models import OwnedObject
 from apps.orgs.actions import sign_in_link_issue
 from apps.orgs.models import Membership, Organization, User
 from apps.policies.actions.adjustments import adjustment_record
@@ -95,6 +96,15 @@ def every_page(owner: User, service: Service, token: Token, credential: Credenti
         Webhook: Webhook.objects.create(organization=acme, url="https://hooks.test/a", sealed_secret=b"sealed"),
         Adjustment: adjustment_record(organization=acme, amount_usd=Decimal("-0.5"), reason="a test", actor=ACTOR),
         Price: Price.objects.filter(model="sandbox-chat").get(),
+        OwnedObject: OwnedObject.objects.create(
+            organization=acme,
+            service=service,
+            token=token,
+            credential=credential,
+            kind="file",
+            upstream_id="file-1",
+            facts={"id": "file-1", "status": "<b>processed</b>"},
+        ),
         RequestRecord: record,
         AdminEvent: AdminEvent.objects.filter(target_id=token.pk).get(),
     }
@@ -104,7 +114,7 @@ def every_page(owner: User, service: Service, token: Token, credential: Credenti
     for model, model_admin in admin.site._registry.items():
         name, row = f"{model._meta.app_label}_{model._meta.model_name}", rows[model]
         pages += [page(f"{name}_changelist"), page(f"{name}_change", row.pk)]
-        if model not in {RequestRecord, AdminEvent, BudgetAlert, AlertDelivery}:
+        if model not in {RequestRecord, AdminEvent, BudgetAlert, AlertDelivery, OwnedObject}:
             pages.append(page(f"{name}_add"))
         pages += [
             page(f"{name}_{button}", row.pk) for button in model_admin.actions_detail if (name, button) not in LEADS_ON

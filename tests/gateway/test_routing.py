@@ -3,7 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
+from django.utils.timezone import now
 
+from apps.policies.explanation import Asked
+from apps.policies.selectors.explain import explain_call
 from apps.providers.actions import credential_drain, credential_undrain, credential_update, model_add, model_update
 from apps.providers.aliases.actions import AliasGoal, alias_remove, alias_update
 from apps.providers.models import Credential
@@ -252,3 +255,22 @@ def test_an_unknown_name_is_refused_with_names_like_it_that_may_be_called(acme: 
     ruled(acme, denied_models=["gpt-test*"])
     eventually(lambda: "gpt-test " not in message(ask(acme, "gpt-tset")), what="silence about what is denied")
     assert "gpt-testing" not in message(ask(acme, "gpt-tset"))
+
+
+# --- Explanations ---
+
+
+def test_explain_names_the_routes_in_the_order_in_which_they_are_tried(
+    acme: Tenant, mistral: Credential, upstream: FakeProvider, spare: FakeProvider
+) -> None:
+    other = acme.add_credential(spare.url + "/v1", label="other")
+    late = AliasGoal(model="gpt-test", credential=other, tier=9)
+    alias(acme, "fast", "mistral/mistral-small-latest", late, "gpt-test")
+    answers(acme, "fast")
+    for provider in (upstream, spare):
+        provider.fails(503, always=True)
+    record = acme.record(ask(acme, "fast").headers["x-request-id"])
+    asked_for = Asked(endpoint="chat_completions", at=now(), model="fast")
+    routes = [route for route in explain_call(acme.token_row, asked_for).routes if not route.skipped]
+    assert [attempt["credential"] for attempt in record.attempts] == [route.credential for route in routes]
+    assert [route.credential for route in routes] == ["mistral", "fake provider", "other"]

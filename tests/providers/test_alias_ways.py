@@ -69,7 +69,7 @@ def test_ordered_targets_are_asked_to_the_end_one_after_the_other() -> None:
 
 def test_weighted_targets_compete_by_the_best_of_each() -> None:
     made = rule(Target(model="gpt", weight=3), Target(model="claude", weight=1), strategy="weighted")
-    assert shown(stock(A, B, C).alias_ways(made, "")) == ["a/gpt@0:3", "c/claude@0:1", "b/gpt@1:3"]
+    assert shown(stock(A, B, C).alias_ways(made, "")) == ["a/gpt@0:3", "c/claude@0:1", "b/gpt@1:1"]
 
 
 def test_a_targets_share_is_shared_by_its_credentials() -> None:

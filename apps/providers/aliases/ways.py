@@ -1,7 +1,7 @@
 """Which credentials serve a name, in which order and with which shares. Pure; for the gateway and for explanations alike."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
 from math import lcm
@@ -56,6 +56,9 @@ class Way[O: Offer]:
         return self.row.name, f"{self.row.provider}/{self.row.name}"
 
 
+type _Share[O: Offer] = tuple[int, int, Way[O]]  # parts of how many, and whose
+
+
 class Stock[O: Offer]:
     """The models and credentials that an organization has."""
 
@@ -98,16 +101,16 @@ class Stock[O: Offer]:
         Targets of one tier compete by the best credentials of each; their second best come after all of those.
         """
         ordered = rule.strategy == "ordered"
-        groups: list[tuple[tuple[int, ...], list[tuple[Fraction, Way[O]]]]] = []
+        groups: list[tuple[tuple[int, ...], list[_Share[O]]]] = []
         for place, target in enumerate(rule.targets):
             for depth, tier in enumerate(self._target_tiers(target, star)):
                 # Where targets are asked in their order, each is through before the next begins.
                 at = (target.tier, place, depth) if ordered else (target.tier, depth)
                 total = sum(way.weight for way in tier)
-                groups.append((at, [(Fraction(target.weight * way.weight, total), way) for way in tier]))
+                groups.append((at, [(target.weight * way.weight, total, way) for way in tier]))
         groups.sort(key=lambda group: group[0])
         return _numbered(
-            _whole([entry for _, group in same for entry in group])
+            _whole([share for _, group in same for share in group])
             for _, same in groupby(groups, key=lambda group: group[0])
         )
 
@@ -147,10 +150,13 @@ class Stock[O: Offer]:
         return tiers
 
 
-def _whole[O: Offer](tier: Sequence[tuple[Fraction, Way[O]]]) -> list[Way[O]]:
+def _whole[O: Offer](shares: Sequence[_Share[O]]) -> list[Way[O]]:
     """The ways of a tier with their shares as whole numbers."""
-    scale = lcm(*(share.denominator for share, _ in tier))
-    return [replace(way, weight=int(share * scale)) for share, way in tier]
+    if len(shares) == 1:
+        return [shares[0][2]]
+    exact = [Fraction(part, total) for part, total, _ in shares]
+    scale = lcm(*(share.denominator for share in exact))
+    return [Way(way.offer, way.row, 0, int(share * scale)) for share, (_, _, way) in zip(exact, shares, strict=True)]
 
 
 def _numbered[O: Offer](tiers: Iterable[Sequence[Way[O]]]) -> tuple[Way[O], ...]:
@@ -160,6 +166,8 @@ def _numbered[O: Offer](tiers: Iterable[Sequence[Way[O]]]) -> tuple[Way[O], ...]
     for tier in tiers:
         before = len(ways)
         for way in tier:
-            ways.setdefault(way.key, replace(way, tier=number))
+            key = way.key
+            if key not in ways:
+                ways[key] = way if way.tier == number else Way(way.offer, way.row, number, way.weight)
         number += len(ways) > before
     return tuple(ways.values())

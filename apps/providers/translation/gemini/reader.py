@@ -55,7 +55,7 @@ class GeminiReader:
         self._expected = max(request.n or 1, 1)
         self._begun = self._over = False
         self._id = ""
-        self._usage: Mapping[str, Any] | None = None  # as it was told last, not passed on yet
+        self._usage: Mapping[str, Any] | None = None  # as it was told last
         self._searches: int | None = None
 
     def feed(self, data: bytes) -> list[Event]:
@@ -63,7 +63,6 @@ class GeminiReader:
         events: list[Event] = []
         for event in self._splitter.feed(data):
             self._read(event, events)
-        self._tell_usage(events)
         return events
 
     def finish(self) -> list[Event]:
@@ -71,15 +70,15 @@ class GeminiReader:
         events: list[Event] = []
         for event in self._splitter.finish():
             self._read(event, events)
-        self._tell_usage(events)
         if self._over:
             return events
         finished = sum(candidate.finished for candidate in self._candidates.values())
         # Fewer may come than were asked for; what has begun must end.
         if not finished or finished < len(self._candidates):
             return []
-        self._over = True
+        self._tell_usage(events)
         events.append(Ended())
+        self._over = True
         return events
 
     def _read(self, event: bytes, events: list[Event]) -> None:
@@ -98,11 +97,11 @@ class GeminiReader:
         if "error" in data:
             self._fail(failed(data["error"], 0), events)
             return
-        if not self._begun:
-            self._begin(data, events)
         raw = data.get("usageMetadata")
         if isinstance(raw, dict):
             self._usage = raw
+        if not self._begun:
+            self._begin(data, events)
         if b'"groundingMetadata"' in event:  # told again in full, or added to: the most that was told
             self._searches = max(gemini_searches(data) or 0, self._searches or 0)
         candidates = data.get("candidates")
@@ -124,15 +123,14 @@ class GeminiReader:
         id_, model = data.get("responseId"), data.get("modelVersion")
         self._id = id_ if isinstance(id_, str) else ""
         self._begun = True
-        events.append(Begun(self._id, model if isinstance(model, str) else ""))
+        usage = None if self._usage is None else gemini_usage(self._usage)
+        events.append(Begun(self._id, model if isinstance(model, str) else "", usage))
 
     def _tell_usage(self, events: list[Event]) -> None:
-        """Every event tells it; what is told last replaces what was told before."""
-        if self._usage is not None and not self._over:
-            usage = gemini_usage(self._usage, searches=self._searches)
-            if usage is not None:
-                events.append(Used(usage, usage.tier))
-            self._usage = None
+        """At the end, though every event tells it: what counts is what was told last."""
+        usage = None if self._usage is None else gemini_usage(self._usage, searches=self._searches)
+        if usage is not None:
+            events.append(Used(usage, usage.tier))
 
     def _read_candidate(self, each: dict[str, Any], events: list[Event]) -> None:
         index = each.get("index") or 0

@@ -212,22 +212,21 @@ class GeminiWriter:
 class ArrayWriter:
     """The same for clients that asked for no events: each becomes an element of one JSON array, as it comes."""
 
-    __slots__ = ("_opened", "_writer", "events")
+    __slots__ = ("_writer", "events")
 
     def __init__(self, writer: StreamWriter) -> None:
         self.events = 0
         self._writer = writer
-        self._opened = False
 
     def feed(self, events: list[Event]) -> bytes:
-        """As StreamWriter says; the array begins with the first call and ends with the stream."""
+        """As StreamWriter says. The array begins with its first element: until then the answer may still become another."""
         elements = [event.removeprefix(b"data: ") for event in self._writer.feed(events).split(_END) if event]
-        opening = b"" if self._opened else b"["
-        self._opened = True
-        joint = b",\r\n" if self.events and elements else b""
+        if not elements:
+            return b""
+        begin = b",\r\n" if self.events else b"["
         self.events += len(elements)
-        closing = b"]" if any(isinstance(event, Ended | Failed) for event in events) else b""
-        return opening + joint + b",\r\n".join(elements) + closing
+        end = b"]" if any(isinstance(event, Ended | Failed) for event in events) else b""
+        return begin + b",\r\n".join(elements) + end
 
 
 def array_of(writer: StreamWriter) -> StreamWriter:

@@ -6,6 +6,7 @@ from typing import Any
 from apps.providers.translation.form import Citation, Failed, Finish, Image, Json, Request
 from apps.providers.translation.responses.echo import NOTHING_SAID
 from apps.providers.translation.responses.names import ToolNames
+from apps.providers.translation.responses.usage import tier_shown
 from apps.providers.translation.spoken import Shown
 
 # Why an answer is not all that it might have been.
@@ -36,7 +37,7 @@ def response(request: Request, shown: Shown) -> Json:
         "model": shown.model,
         "output": [],
         "usage": None,
-        "service_tier": request.service_tier or "auto",
+        "service_tier": tier_shown(request.service_tier or "auto"),
         **(request.echo or NOTHING_SAID),
     }
 
