@@ -61,6 +61,7 @@ UNFOLD: dict[str, Any] = {
                     _link(_("Policies"), "policy", "policies_policy"),
                     _link(_("Budgets"), "savings", "policies_budget"),
                     _link(_("Alerts"), "notifications", "policies_budgetalert"),
+                    _link(_("Refused credentials"), "key_off", "policies_credentialalert"),
                     _link(_("Deliveries"), "outgoing_mail", "policies_alertdelivery"),
                     _link(_("Webhooks"), "webhook", "policies_webhook"),
                     _link(_("Adjustments"), "balance", "audit_adjustment"),

@@ -1,11 +1,14 @@
 """Telling people that a budget runs low: once per window and level, however many processes notice it at once.
 
+What else there is to tell (apps.policies.credential_alerts) travels in the same way.
+
 An alert and its deliveries are written in one transaction, and a constraint lets one writer through. A delivery is taken, counted
 as an attempt and committed before anything is sent; while it is sent, its row is locked. So no two workers send it at once,
 and one that dies in between leaves it to be sent again after the wait that follows every attempt.
 """
 
 import time
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -22,7 +25,9 @@ from django.utils.translation import gettext as _
 from apps.core.ids import uuid7
 from apps.core.logs import get_logger
 from apps.core.sealing import SealingError
-from apps.orgs.models import Membership, Organization, Role
+from apps.orgs.models import Organization
+from apps.policies.credential_alerts import credential_alert_facts
+from apps.policies.deliveries import put_on_its_way, recipients
 from apps.policies.models import (
     AlertDelivery,
     BudgetAlert,
@@ -51,7 +56,6 @@ ATTEMPTS = len(WAITS) + 1
 # A budget of every end user is looked at for those whose calls were recorded so recently: others have not come nearer to a level.
 ACTIVE = timedelta(minutes=10)
 _RUN = 50.0  # seconds of sending in one run; the next one goes on
-_TOLD_BY_MAIL = (Role.OWNER, Role.ADMIN)
 
 _RAISE = """
 INSERT INTO policies_budgetalert
@@ -106,18 +110,8 @@ def _raise(state: BudgetState, level: int, at: datetime) -> bool:
         if cursor.fetchone() is None:
             return False
     organization = budget.organization_id
-    mail = Membership.objects.filter(organization=organization, role__in=_TOLD_BY_MAIL, user__is_active=True)
-    hooks = Webhook.objects.filter(organization=organization, enabled=True)
-    targets = [
-        *((Channel.EMAIL, email) for email in mail.values_list("user__email", flat=True)),
-        *((Channel.WEBHOOK, url) for url in hooks.values_list("url", flat=True)),
-    ]
-    AlertDelivery.objects.bulk_create(
-        AlertDelivery(
-            organization_id=organization, alert_id=alert_id, channel=channel, target=target, next_attempt_at=at
-        )
-        for channel, target in targets
-    )
+    targets = recipients(organization)
+    put_on_its_way(targets, organization_id=organization, at=at, alert_id=alert_id)
     log.info("a budget has reached a level", budget=str(budget.pk), level=level, told=len(targets))
     return True
 
@@ -161,7 +155,7 @@ def _deliver(delivery_id: UUID, attempt: int) -> bool:
     """Make one attempt and note its result; the row stays locked all the while. Whether it arrived."""
     delivery = (
         AlertDelivery.objects.select_for_update(skip_locked=True, of=("self",))
-        .select_related("alert__budget__organization")
+        .select_related("alert__budget__organization", "credential_alert__credential__organization")
         .filter(pk=delivery_id, attempts=attempt, state=DeliveryState.PENDING)
         .first()
     )
@@ -188,13 +182,12 @@ def _deliver(delivery_id: UUID, attempt: int) -> bool:
 
 def _send(delivery: AlertDelivery) -> None:
     """Raises NotSentError."""
-    facts = alert_facts(delivery.alert)
+    message = _message(delivery)
     if delivery.channel == Channel.EMAIL:
-        words = {"what": facts["subject"] or facts["organization"], "level": delivery.alert.level}
         email_send(
             to=delivery.target,
-            subject=_("Budget of %(what)s: %(level)d %% spent") % words,
-            body=render_to_string("policies/budget_alert.txt", {**facts, "url": settings.PUBLIC_URL}),
+            subject=message.subject,
+            body=render_to_string(message.template, {"url": settings.PUBLIC_URL, **message.facts}),
             message_id=delivery.pk,
         )
         return
@@ -205,8 +198,35 @@ def _send(delivery: AlertDelivery) -> None:
         secret = settings.SEALING_KEYS.open(bytes(webhook.sealed_secret), webhook.secret_place())
     except SealingError as error:
         raise NotSentError(_("its secret cannot be opened: %(reason)s") % {"reason": error}) from error
-    message = {"type": "budget.threshold", "timestamp": delivery.alert.created_at.isoformat(), "data": facts}
-    webhook_send(url=webhook.url, secret=secret, message_id=delivery.pk, body=orjson.dumps(message), at=now())
+    told = {"type": message.type, "timestamp": message.at.isoformat(), "data": message.facts}
+    webhook_send(url=webhook.url, secret=secret, message_id=delivery.pk, body=orjson.dumps(told), at=now())
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """An alert in words: `type` and `facts` for programs, the rest for people."""
+
+    type: str
+    at: datetime
+    facts: dict[str, Any]
+    subject: str
+    template: str
+
+
+def _message(delivery: AlertDelivery) -> _Message:
+    refused = delivery.credential_alert
+    if refused is not None:
+        words = {"credential": refused.credential.label, "status": refused.status}
+        subject = _("Credential %(credential)s: refused with %(status)d") % words
+        facts = credential_alert_facts(refused)
+        return _Message("credential.refused", refused.created_at, facts, subject, "policies/credential_alert.txt")
+    alert = delivery.alert
+    if alert is None:
+        raise CannotBeSentError(_("it is about nothing"))
+    facts = alert_facts(alert)
+    words = {"what": facts["subject"] or facts["organization"], "level": alert.level}
+    subject = _("Budget of %(what)s: %(level)d %% spent") % words
+    return _Message("budget.threshold", alert.created_at, facts, subject, "policies/budget_alert.txt")
 
 
 def alert_facts(alert: BudgetAlert) -> dict[str, Any]:

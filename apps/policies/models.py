@@ -402,6 +402,25 @@ class BudgetAlert(OwnedRow):
         return f"{self.budget} · {self.level} %"
 
 
+class CredentialAlert(SharedRow):
+    """A provider refuses a credential, which an operator must mend. Of no organization: the installation's credential."""
+
+    credential = models.ForeignKey(
+        Credential, on_delete=models.CASCADE, related_name="alerts", verbose_name=_("credential")
+    )
+    status = models.PositiveSmallIntegerField(_("status"))  # HTTP's
+    model = models.CharField(_("model"), max_length=255, blank=True)  # empty: it is refused for all
+    created_at = models.DateTimeField(_("time"), default=now, editable=False)
+
+    class Meta:
+        verbose_name = _("credential alert")
+        verbose_name_plural = _("credential alerts")
+        ordering = ("-id",)
+
+    def __str__(self) -> str:
+        return f"{self.credential} · {self.status}"
+
+
 class Channel(models.TextChoices):
     """How an alert travels."""
 
@@ -417,10 +436,25 @@ class DeliveryState(models.TextChoices):
     FAILED = "failed", _("failed")
 
 
-class AlertDelivery(OwnedRow):
-    """One alert on its way to one address: what was tried, and with which result."""
+class AlertDelivery(SharedRow):
+    """One alert, of a budget or of a credential, on its way to one address: what was tried, and with which result."""
 
-    alert = models.ForeignKey(BudgetAlert, on_delete=models.CASCADE, related_name="deliveries", verbose_name=_("alert"))
+    alert = models.ForeignKey(
+        BudgetAlert,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="deliveries",
+        verbose_name=_("budget alert"),
+    )
+    credential_alert = models.ForeignKey(
+        CredentialAlert,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="deliveries",
+        verbose_name=_("credential alert"),
+    )
     channel = models.CharField(_("channel"), max_length=16, choices=Channel)
     target = models.CharField(_("to"), max_length=500)
     state = models.CharField(_("state"), max_length=16, choices=DeliveryState, default=DeliveryState.PENDING)
@@ -436,6 +470,14 @@ class AlertDelivery(OwnedRow):
         ordering = ("-id",)
         constraints = [
             models.UniqueConstraint(fields=["alert", "channel", "target"], name="policies_delivery_once"),
+            models.UniqueConstraint(
+                fields=["credential_alert", "channel", "target"], name="policies_delivery_of_credential_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(alert__isnull=True, credential_alert__isnull=False)
+                | Q(alert__isnull=False, credential_alert__isnull=True),
+                name="policies_delivery_of_one",
+            ),
         ]
         indexes = [
             models.Index(

@@ -8,6 +8,11 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 15.0,
         "options": {"expires": 14},
     },
+    "policies: watch credentials": {
+        "task": "apps.policies.tasks.credentials_watch",
+        "schedule": 5.0,
+        "options": {"expires": 4},
+    },
     "policies: deliver alerts": {
         "task": "apps.policies.tasks.alerts_deliver",
         "schedule": 15.0,

@@ -302,6 +302,9 @@ def _base_url(url: str, provider: str) -> str:
 
 
 def _seal(credential: Credential, secret: str) -> None:
+    """Put the secret in, instead of one that may have been refused."""
+    credential.refused_at = credential.refused_status = None
+    credential.refused_model = ""
     secret = secret.strip()
     if not secret:
         if kind_of(credential.provider).needs_secret:

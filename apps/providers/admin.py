@@ -29,6 +29,7 @@ from apps.providers.actions import (
 )
 from apps.providers.aliases.admin import AliasAdmin
 from apps.providers.forms import CredentialAddForm, CredentialChangeForm, SecretForm
+from apps.providers.health.admin import credential_health
 from apps.providers.kinds import kind_of
 from apps.providers.listing.selectors import listing_text
 from apps.providers.models import Credential, ProviderModel
@@ -69,6 +70,7 @@ class CredentialAdmin(ConsoleAdmin):
         ("organization", AutocompleteSelectFilter),
         "enabled",
         ("drained_at", admin.EmptyFieldListFilter),
+        ("refused_at", admin.EmptyFieldListFilter),
     )
     list_select_related = ("organization", "listing")
     ordering = ("label",)
@@ -114,6 +116,7 @@ class CredentialAdmin(ConsoleAdmin):
         ),
         (gettext_lazy("Timeouts"), {"fields": TIMEOUTS, "classes": ("collapse",)}),
     )
+    change_form_outer_after_template = "console/credential_health.html"
     actions_detail = ("test", "rotate", "import_models", "drain", "undrain", "disable", "enable")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -144,9 +147,15 @@ class CredentialAdmin(ConsoleAdmin):
         """How many models its provider has told of, and when; or why it has not."""
         return listing_text(credential)
 
-    @display(description=gettext_lazy("state"), label={**ON_OFF, "drained": "warning"}, ordering="enabled")
+    @display(
+        description=gettext_lazy("state"),
+        label={**ON_OFF, "drained": "warning", "refused": "danger"},
+        ordering="enabled",
+    )
     def state(self, credential: Credential) -> tuple[str, str]:
-        """Whether it is asked."""
+        """Whether it is asked, and whether its provider takes it."""
+        if credential.enabled and credential.refused_at is not None:
+            return "refused", _("refused (%(status)s)") % {"status": credential.refused_status}
         if credential.enabled and credential.drained_at is not None:
             return "drained", _("drained")
         return _on_off(credential)
@@ -160,6 +169,14 @@ class CredentialAdmin(ConsoleAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Provider and owner stay what they were."""
         return (*self.readonly_fields, "provider") if obj is not None else ()
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """With how it fares, below the form."""
+        row = self.get_object(request, object_id)
+        health = {} if row is None else credential_health(row)
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **health})
 
     def perform_add(self, request: HttpRequest, values: Mapping[str, Any]) -> Credential:
         """Add a credential."""

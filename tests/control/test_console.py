@@ -23,7 +23,7 @@ from apps.orgs.models import Membership, Organization, User
 from apps.policies.actions.adjustments import adjustment_record
 from apps.policies.actions.budgets import Subject, budget_create
 from apps.policies.actions.policies import policy_create
-from apps.policies.models import AlertDelivery, Budget, BudgetAlert, Policy, Webhook
+from apps.policies.models import AlertDelivery, Budget, BudgetAlert, CredentialAlert, Policy, Webhook
 from apps.providers.models import Credential, ProviderModel
 from apps.providers.prices.models import Price
 from apps.services.actions import token_issue
@@ -90,6 +90,7 @@ def every_page(owner: User, service: Service, token: Token, credential: Credenti
         Policy: policy_create(organization=acme, name="interns", fields={"requests_per_minute": 0}, actor=ACTOR),
         Budget: budget,
         BudgetAlert: alert,
+        CredentialAlert: CredentialAlert.objects.create(organization=acme, credential=credential, status=401),
         AlertDelivery: AlertDelivery.objects.create(
             organization=acme, alert=alert, channel="email", target="owner@acme.test"
         ),
@@ -114,7 +115,7 @@ def every_page(owner: User, service: Service, token: Token, credential: Credenti
     for model, model_admin in admin.site._registry.items():
         name, row = f"{model._meta.app_label}_{model._meta.model_name}", rows[model]
         pages += [page(f"{name}_changelist"), page(f"{name}_change", row.pk)]
-        if model not in {RequestRecord, AdminEvent, BudgetAlert, AlertDelivery, OwnedObject}:
+        if model not in {RequestRecord, AdminEvent, BudgetAlert, CredentialAlert, AlertDelivery, OwnedObject}:
             pages.append(page(f"{name}_add"))
         pages += [
             page(f"{name}_{button}", row.pk) for button in model_admin.actions_detail if (name, button) not in LEADS_ON

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from uuid import UUID
 
 import redis
-from django.conf import settings
 
+from apps.core import stores
 from apps.core.logs import get_logger
 from apps.policies.counters import keys
 from apps.policies.counters.plan import BUDGET_COLUMNS, BudgetRule, Counted, budget_rule
@@ -16,8 +15,8 @@ from apps.policies.models import Attachment, Budget
 
 log = get_logger(__name__)
 
+store = stores.store
 _UNITS = 60_000  # a request or token in a bucket: one a minute is one unit a millisecond
-_PATIENCE = 2.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +35,6 @@ class BudgetCounter:
 
     spent: int
     held: int
-
-
-@cache
-def store() -> "redis.Redis":
-    """The store, for the control plane. Answers within two seconds or raises redis.RedisError."""
-    return redis.Redis.from_url(
-        settings.REDIS_URL, decode_responses=True, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE
-    )
 
 
 def limit_states(limits: Sequence[Limit], end_user: str = "") -> list[LimitState] | None:
