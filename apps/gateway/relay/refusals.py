@@ -15,6 +15,8 @@ from apps.gateway.relay.chunks import Chunks
 from apps.gateway.relay.sending import JSON
 from apps.gateway.relay.unanswered import Unanswered
 from apps.gateway.relay.whole import WHOLE
+from apps.gateway.surfaces import RESPONSES
+from apps.gateway.translation.ways import way
 from apps.providers.dialects import openai
 from apps.providers.quirks import means_stream_options
 from apps.providers.reasons import refusal_reason
@@ -55,6 +57,8 @@ async def relay_error(
             if status < 400
             else None
         )
+    if _lacks_endpoint(call, attempt, status, bytes(body)):
+        raise Unanswered(Failure("request", lacks=attempt.way.name), status=status, body=bytes(body), headers=headers)
     if content_type.startswith(b"text/html"):
         raise UpstreamMalformed(f"The provider, or a proxy before it, answered with status {status} and a page.")
     refusal = bytes(body)
@@ -118,6 +122,14 @@ async def relay_refusal(exchange: Exchange, answer: Unanswered) -> None:
     exchange.count_out(len(answer.body))
     exchange.record(answer.status, upstream_code=exchange.attempts[-1].error)
     await exchange.answer(answer.status, headers, answer.body)
+
+
+def _lacks_endpoint(call: Call, attempt: Attempt, status: int, body: bytes) -> bool:
+    """Whether a server says that it has no Responses, which not all of its kind have, rather than that it has no such model."""
+    if status not in _NO_SUCH_ENDPOINT or attempt.way is not RESPONSES or call.target.endpoint is not RESPONSES:
+        return False
+    model = attempt.route.upstream_model.encode()
+    return model not in body and way(attempt.route, RESPONSES, stream=False, lacks_it=True) is not None
 
 
 def _error_code(body: bytes) -> str:
