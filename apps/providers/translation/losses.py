@@ -5,14 +5,11 @@ warn    hints are left out and named in the answer's header; what would change t
 drop    whatever can be left out is left out, and nobody is told
 """
 
-import re
 from typing import NoReturn
 
 from apps.core.errors import UnsupportedParameter
 
 _NAMES_MAX = 32
-_NAME_MAX = 80  # characters
-_UNSHOWN = re.compile(r"[^!-+\--~]")  # what has no place in a header's list
 
 
 class Losses:
@@ -29,9 +26,8 @@ class Losses:
         """`field` is left out: the answer is about the same without it. Raises UnsupportedParameter in strict mode."""
         if self._mode == "strict":
             self.impossible(field)
-        shown = _UNSHOWN.sub("?", field)[:_NAME_MAX]  # some are the client's own words
-        if shown not in self.names and len(self.names) < _NAMES_MAX:
-            self.names.append(shown)
+        if field not in self.names and len(self.names) < _NAMES_MAX:
+            self.names.append(field)
 
     def meaning(self, field: str, remedy: str = "") -> None:
         """`field` cannot be kept, and the answer may be another without it. Raises UnsupportedParameter but in drop mode.
