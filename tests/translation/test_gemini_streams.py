@@ -102,7 +102,7 @@ def test_the_same_bytes_say_the_same_wherever_they_are_cut(
     for piece in data.draw(cuts(raw)):
         found += reader.feed(piece)
     found += reader.finish()
-    assert found == read(raw, THOUGHTS)
+    assert found == read(written(events), THOUGHTS)
 
 
 NAMES = ["candidates", "content", "parts", "text", "thought", "thoughtSignature", "functionCall", "name", "args", "id"]
