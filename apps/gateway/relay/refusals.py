@@ -1,5 +1,6 @@
 """What the provider refuses: relayed, mended where it is ours to mend, or left to another attempt."""
 
+import math
 from collections.abc import Mapping
 
 import orjson
@@ -27,6 +28,7 @@ _BAD_KEY = b'"API_KEY_INVALID"'
 # How a provider says that it has no such endpoint; 404 may also be the model's.
 _NO_SUCH_ENDPOINT = frozenset({404, 405, 501})
 _NO_SUCH_MODEL = frozenset({"not_found_error", "NOT_FOUND"})
+_DELAYS = frozenset({b"retry-after", b"retry-after-ms"})
 
 
 async def relay_error(
@@ -64,11 +66,13 @@ async def relay_error(
     refusal = bytes(body)
     if attempt.way is not call.target.endpoint:
         said = call.translation.refusal(attempt.way, status, refusal)
+        said.headers = _delay(attempt, headers, refusal)
         status, refusal = (
             call.target.endpoint.dialect.status(said),
             call.target.endpoint.dialect.error_body(said, exchange.shown_id.decode()),
         )
-        headers.append(JSON)
+        told = {name for name, _ in headers}
+        headers += [JSON, *(pair for pair in said.headers if pair[0] not in told)]
     elif exchange.endpoint.dialect is openai.DIALECT:
         refusal = openai_refusal(status, refusal)
         if content_type[:16] != b"application/json":
@@ -130,6 +134,18 @@ def _lacks_endpoint(call: Call, attempt: Attempt, status: int, body: bytes) -> b
         return False
     model = attempt.route.upstream_model.encode()
     return model not in body and way(attempt.route, RESPONSES, stream=False, lacks_it=True) is not None
+
+
+def _delay(attempt: Attempt, headers: Headers, body: bytes) -> Headers:
+    """How long the provider asks to be left alone, for clients that look for it elsewhere; empty if it does not say.
+
+    `headers`: those that the client gets. Google says it in the body, and its clients read it there alone.
+    """
+    is_told = any(name in _DELAYS for name, _ in headers)
+    seconds = attempt.pause if is_told else asked_in_body(body)
+    if seconds is None:
+        return []
+    return [(b"retry-after", b"%d" % math.ceil(seconds)), (b"retry-after-ms", b"%d" % math.ceil(seconds * 1000))]
 
 
 def _error_code(body: bytes) -> str:
