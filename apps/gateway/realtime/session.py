@@ -167,8 +167,11 @@ class Session:
             why = _LEAVING.get(left.code)
             self._finish(Ending(None, (left.code, left.reason), why() if why is not None else None))
         except Ended as ended:
-            broken = UpstreamDisconnected() if ended.code == _ABNORMAL else None
-            self._finish(Ending((ended.code, ended.reason), None, broken, shown=broken is not None))
+            broken = None
+            if ended.is_broken:
+                broken = UpstreamDisconnected() if ended.code == _ABNORMAL else UpstreamMalformed()
+            farewell = (ended.code, ended.reason) if broken is None else (_INTERNAL, broken.code)
+            self._finish(Ending(farewell, None, broken, shown=broken is not None))
         except GatewayError as error:
             self._finish(_ending_of(error))
         except Exception as exc:
