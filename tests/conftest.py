@@ -15,6 +15,7 @@ _COMMITTING = (
     "tests/gateway/",
     "tests/launch/",
     "tests/node/",
+    "tests/sdk/",
     "tests/policies/test_alerts.py",
     "tests/policies/test_budget_counters.py",
 )

@@ -83,6 +83,8 @@ class Attempts:
             return
         if failure.takes_no_stream_options:
             self._health.refuses_stream_options(self._route.credential)
+        elif failure.lacks:
+            self._health.lacking.learn(self._route.credential, failure.lacks)
         else:
             self._health.failed(self._route, failure, self._began, probed=self._probed)
             if failure.kind not in {"content", "request"}:
@@ -101,7 +103,7 @@ class Attempts:
         """
         self.failed(failure)
         self.ends()
-        if failure.takes_no_stream_options:
+        if failure.is_mended:
             # Not a failure of the route, and none of the attempts that were meant: it would have answered. Happens once to each.
             return self._begin(route), 0.0
         if failure.kind in _AGAIN:

@@ -122,7 +122,18 @@ async def ask_model(
         if not routes:
             await answer_estimate(exchange, counted(estimated_input(body)))
             return
-    call = Call(token, target, head, body, model, routes, skipped, stream=exchange.stream, form=form)
+    call = Call(
+        token,
+        target,
+        head,
+        body,
+        model,
+        routes,
+        skipped,
+        stream=exchange.stream,
+        form=form,
+        lacking=means.health.lacking,
+    )
     stages.translate(exchange, call)  # 400
     if HEADER not in exchange.headers or counted is not None or form is not None:
         await make(exchange, means, call)

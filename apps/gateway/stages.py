@@ -260,18 +260,16 @@ def translate(exchange: Exchange, call: Call) -> None:
     Raises BadRequest if none is left.
     """
     endpoint = call.target.endpoint
+    call.reading = lambda: translation_of(exchange, call)
     if all(call.way(route) is endpoint for route in call.routes):
         return
     mode = call.token.governor.policy.untranslatable
     left: list[Route] = []
     failure: BadRequest | None = None
-    is_read = False
     for route in call.routes:
         way = call.way(route)
         if way is not endpoint:
             try:
-                if not is_read:
-                    call.translation, is_read = translation_of(exchange, call), True
                 call.translation.write(route, way, mode, None)
             except BadRequest as error:
                 failure = failure or error

@@ -24,7 +24,8 @@ from apps.policies.actions.adjustments import adjustment_record
 from apps.policies.actions.budgets import Subject, budget_create
 from apps.policies.actions.policies import policy_create
 from apps.policies.models import AlertDelivery, Budget, BudgetAlert, CredentialAlert, Policy, Webhook
-from apps.providers.models import Credential, ProviderModel
+from apps.providers.aliases.actions import AliasGoal, alias_add
+from apps.providers.models import Alias, Credential, ProviderModel
 from apps.providers.prices.models import Price
 from apps.services.actions import token_issue
 from apps.services.models import Service, Token
@@ -87,6 +88,7 @@ def every_page(owner: User, service: Service, token: Token, credential: Credenti
         Token: token,
         Credential: credential,
         ProviderModel: ProviderModel.objects.get(name="sandbox-chat"),
+        Alias: alias_add(organization=acme, name="fast", targets=[AliasGoal(model="sandbox-chat")], actor=ACTOR),
         Policy: policy_create(organization=acme, name="interns", fields={"requests_per_minute": 0}, actor=ACTOR),
         Budget: budget,
         BudgetAlert: alert,

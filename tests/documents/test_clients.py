@@ -19,7 +19,7 @@ def test_headers_that_pass_are_those_on_the_gateways_lists():
         said = {name.lower().encode() for name in code(TABLE[f"to the provider, of {clients} clients"][1])}
         assert said - {value for _, value in dialect.defaults} == set(dialect.to_upstream)
     to_client = {name.encode() for name in code(TABLE["to the client"][1])}
-    assert to_client == set(dispatch._TO_CLIENT)
+    assert to_client == {b"content-type", *dispatch._TO_CLIENT}
 
 
 def test_paths_that_are_listed_lead_to_their_endpoint():

@@ -1,42 +1,23 @@
 """The official Node clients. What they are asked and must see is in tests/node; this starts them."""
 
 import os
-import shutil
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support import messages
+from tests.support.node import FOLDER, installed_node
 from tests.support.provider import RESET, FakeProvider
 
 if TYPE_CHECKING:
     from tests.support.tenant import Tenant
 
-FOLDER = Path(__file__).parents[1] / "node"
-_OLDEST = 20  # what the npm packages ask for
-
 
 @pytest.fixture(scope="module")
 def node() -> str:
     """The path of Node, with the locked packages installed. Skips, saying why, where that cannot be had."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        pytest.skip("Node.js and npm are not installed here")
-    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    if int(version.lstrip("v").partition(".")[0]) < _OLDEST:
-        pytest.skip(f"the npm packages need Node.js {_OLDEST}; this is {version}")
-    installed, wanted = FOLDER / "node_modules" / ".package-lock.json", FOLDER / "package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < wanted.stat().st_mtime:
-        command = [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-        try:
-            done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=100)
-        except subprocess.TimeoutExpired:
-            pytest.skip("npm could not install the locked packages within 100 s")
-        if done.returncode:
-            pytest.skip(f"npm could not install the locked packages: {done.stderr.strip()[-300:]}")
-    return node
+    return installed_node()
 
 
 def checked(node: str, script: str, acme: "Tenant") -> int:

@@ -107,7 +107,12 @@ def test_azures_client_finds_the_deployment_wherever_the_model_is(acme: Tenant, 
 )
 def test_azure_is_asked_at_its_own_paths(acme: Tenant, provider: RealtimeProvider, version: str, path: str) -> None:
     acme.add_route(
-        "on-azure", provider.url, provider="azure_openai", api_version=version, upstream_name="dep/1", secret="azure-key"
+        "on-azure",
+        provider.url,
+        provider="azure_openai",
+        api_version=version,
+        upstream_name="dep/1",
+        secret="azure-key",
     )
     with session(acme, query="model=on-azure"):
         line = provider.line
@@ -436,9 +441,7 @@ def test_a_refusal_of_the_provider_reaches_the_client_by_its_status(acme: Tenant
         ((200, {}, b"hello"), "upstream_malformed"),
     ],
 )
-def test_what_is_the_operators_to_mend_is_502(
-    acme: Tenant, provider: RealtimeProvider, answer: Any, code: str
-) -> None:
+def test_what_is_the_operators_to_mend_is_502(acme: Tenant, provider: RealtimeProvider, answer: Any, code: str) -> None:
     provider.refusals = [answer]
     with pytest.raises(InvalidStatus) as caught, session(acme):
         pass

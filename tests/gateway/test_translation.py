@@ -365,3 +365,44 @@ def test_embeddings_of_geminis_client_are_made_by_openais_kind(acme: Tenant, ups
     sent = upstream.next_request()
     assert (sent.path, sent.json["input"], sent.json["dimensions"]) == ("/v1/embeddings", ["one"], 2)
     assert acme.record().input_tokens == 3
+
+
+# --- Servers that have no Responses ---
+
+
+@pytest.mark.parametrize(
+    ("status", "page"), [(404, '{"detail":"Not Found"}'), (405, ""), (404, "<html>Nothing</html>")]
+)
+def test_responses_of_a_server_that_has_none_are_made_of_chats(
+    acme: Tenant, upstream: FakeProvider, status: int, page: str
+) -> None:
+    """It is asked once, and remembered."""
+    kind = "text/html" if page.startswith("<") else "application/json"
+    upstream.answers(page, status=status, headers={"content-type": kind})
+    first = acme.client().responses.create(model="gpt-test", input="Hello")
+    assert first.output_text == "Hello"
+    assert first.store is False
+    second = acme.client().responses.create(model="gpt-test", input="Hello")
+    assert second.output_text == "Hello"
+    paths = [request.path for request in upstream.requests]
+    assert paths == ["/v1/responses", "/v1/chat/completions", "/v1/chat/completions"]
+    records = acme.records(2)
+    assert [attempt["endpoint"] for attempt in records[0].attempts] == ["responses", "chat_completions"]
+    assert [record.endpoint for record in records] == ["responses", "responses"]
+
+
+def test_a_model_that_is_not_there_says_nothing_of_the_endpoint(acme: Tenant, upstream: FakeProvider) -> None:
+    upstream.fails(404, "The model `gpt-test` does not exist", code="model_not_found")
+    with pytest.raises(openai.NotFoundError):
+        acme.client().responses.create(model="gpt-test", input="Hello")
+    assert acme.client().responses.create(model="gpt-test", input="Hello").output_text == "Hello"
+    assert [request.path for request in upstream.requests] == ["/v1/responses"] * 2
+
+
+def test_what_such_a_server_cannot_go_on_from_is_refused(acme: Tenant, upstream: FakeProvider) -> None:
+    upstream.answers({"detail": "Not Found"}, status=404)
+    assert acme.client().responses.create(model="gpt-test", input="Hello").output_text
+    ruled(acme, untranslatable="drop")
+    with pytest.raises(openai.BadRequestError) as caught:
+        acme.client().responses.create(model="gpt-test", input="More", previous_response_id="resp_1")
+    assert caught.value.param == "previous_response_id"

@@ -107,7 +107,12 @@ class Line:
         """A response begins; returns its id."""
         self._responses += 1
         id_ = f"resp_{self._responses}"
-        self.say({"type": "response.created", "response": {"id": id_, "conversation_id": conversation, "status": "in_progress"}})
+        self.say(
+            {
+                "type": "response.created",
+                "response": {"id": id_, "conversation_id": conversation, "status": "in_progress"},
+            }
+        )
         return id_
 
     def end(self, id_: str, usage: Event | None = USAGE, status: str = "completed", **fields: Any) -> None:
@@ -137,7 +142,12 @@ class Line:
         match event.get("type"):
             case "session.update":
                 if refusal := self._provider.refuses_update:
-                    error = {"type": "invalid_request_error", "code": refusal, "message": "No.", "event_id": event.get("event_id")}
+                    error = {
+                        "type": "invalid_request_error",
+                        "code": refusal,
+                        "message": "No.",
+                        "event_id": event.get("event_id"),
+                    }
                     await self._tell({"type": "error", "error": error})
                     return
                 self.session = {**self.session, **event["session"]}
@@ -151,16 +161,27 @@ class Line:
                 audio = (self.session.get("audio") or {}).get("input") or {}
                 if audio.get("transcription"):
                     kind = "conversation.item.input_audio_transcription.completed"
-                    await self._tell({"type": kind, "item_id": item, "transcript": "Hi", "usage": self._provider.transcribed})
+                    await self._tell(
+                        {"type": kind, "item_id": item, "transcript": "Hi", "usage": self._provider.transcribed}
+                    )
 
     async def _respond(self, conversation: str | None) -> None:
         self._responses += 1
         id_ = f"resp_{self._responses}"
         about = {"response_id": id_}
-        await self._tell({"type": "response.created", "response": {"id": id_, "conversation_id": conversation, "status": "in_progress"}})
-        await self._tell({"type": "response.output_audio.delta", "delta": base64.b64encode(bytes(480)).decode(), **about})
+        begun = {"id": id_, "conversation_id": conversation, "status": "in_progress"}
+        await self._tell({"type": "response.created", "response": begun})
+        await self._tell(
+            {"type": "response.output_audio.delta", "delta": base64.b64encode(bytes(480)).decode(), **about}
+        )
         await self._tell({"type": "response.output_audio_transcript.delta", "delta": "Hello", **about})
-        done = {"id": id_, "conversation_id": conversation, "status": "completed", "output": [], "usage": self._provider.usage}
+        done = {
+            "id": id_,
+            "conversation_id": conversation,
+            "status": "completed",
+            "output": [],
+            "usage": self._provider.usage,
+        }
         await self._tell({"type": "response.done", "response": done})
 
 

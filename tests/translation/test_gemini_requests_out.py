@@ -575,7 +575,7 @@ def only_answered(body: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(parts())
 def test_a_models_turn_reads_back_as_it_was(said: list[form.Part]) -> None:
     """But for thoughts of others, and for texts that follow one another."""

@@ -102,7 +102,7 @@ def test_the_same_bytes_say_the_same_wherever_they_are_cut(
     for piece in data.draw(cuts(raw)):
         found += reader.feed(piece)
     found += reader.finish()
-    assert found == read(raw, THOUGHTS)
+    assert found == read(written(events), THOUGHTS)
 
 
 NAMES = ["candidates", "content", "parts", "text", "thought", "thoughtSignature", "functionCall", "name", "args", "id"]
@@ -216,6 +216,15 @@ def test_thoughts_are_signed_by_the_part_that_follows_them() -> None:
     )
     kinds = [event for event in read(raw) if isinstance(event, form.ThinkingDelta | form.Signed | form.TextDelta)]
     assert kinds == [form.ThinkingDelta("Hm."), form.Signed("c2ln", "gemini"), form.TextDelta("Yes")]
+
+
+def test_a_picture_may_be_signed_too() -> None:
+    part = {"inlineData": {"mimeType": "image/png", "data": "AAAA"}, "thoughtSignature": "c2ln"}
+    picture = form.Image(data="AAAA", media_type="image/png")
+    raw = chunk(part, finishReason="STOP")
+    assert read(raw)[1:3] == [form.Signed("c2ln", "gemini", redacted=True), form.ImageMade(picture)]
+    thought = form.Thinking(signature="c2ln", origin="gemini", redacted=True)
+    assert SPOKEN.read_answer(raw[6:]).choices[0].parts == [thought, picture]
 
 
 def test_a_stream_that_broke_off_has_no_end() -> None:

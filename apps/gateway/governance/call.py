@@ -1,10 +1,12 @@
 """One call, as the stages after parsing see it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from apps.gateway.directory.views import ModelView, Route, TokenView
 from apps.gateway.governance.estimates import estimated_input
 from apps.gateway.surfaces import Endpoint, Target
+from apps.gateway.translation.lacking import Lacking
 from apps.gateway.translation.translation import Translation
 from apps.gateway.translation.ways import way
 from apps.gateway.uploads.form import Form
@@ -25,7 +27,9 @@ class Call:
     output_cap: int | None = None  # set where the request must be rewritten to ask for no more
     stream: bool = False
     form: Form | None = None  # the request as it came, where it is a form; `body` then holds its fields
-    _translation: Translation | None = None  # set where one of the routes needs it
+    lacking: Lacking = field(default_factory=Lacking)  # what its providers turned out not to have
+    reading: Callable[[], Translation] | None = None  # how the request is read for other dialects
+    _translation: Translation | None = None
 
     @property
     def about_input(self) -> int:
@@ -41,15 +45,14 @@ class Call:
     def way(self, route: Route) -> Endpoint:
         """The endpoint that this route is asked at: the client's own, or one that it is translated to."""
         endpoint = self.target.endpoint
-        return way(route, endpoint, stream=self.stream) or endpoint
+        lacks = self.lacking.knows(route.credential, endpoint.name)
+        return way(route, endpoint, stream=self.stream, lacks_it=lacks) or endpoint
 
     @property
     def translation(self) -> Translation:
-        """The request as read for other dialects. Only calls have it of which a route needs it."""
+        """The request as read for other dialects, once. Raises BadRequest naming the field."""
         if self._translation is None:
-            raise RuntimeError("a call that was not read for other dialects leads to a provider of one")
+            if self.reading is None:
+                raise RuntimeError("a call that cannot be read for other dialects leads to a provider of one")
+            self._translation = self.reading()
         return self._translation
-
-    @translation.setter
-    def translation(self, translation: Translation) -> None:
-        self._translation = translation

@@ -18,7 +18,7 @@ _CONFLICT = 409
 class Failure:
     """`code`: of the error. `after`: seconds that the provider asks us to wait. `status`: HTTP's; 0: there was no answer.
 
-    `takes_no_stream_options`: our own addition to the request is at fault.
+    `takes_no_stream_options`: our own addition to the request is at fault. `lacks`: the server has no such endpoint.
     """
 
     kind: Kind = "failing"
@@ -26,6 +26,12 @@ class Failure:
     after: float | None = None
     status: int = 0
     takes_no_stream_options: bool = False
+    lacks: str = ""
+
+    @property
+    def is_mended(self) -> bool:
+        """Whether the same route answers what it is asked otherwise."""
+        return self.takes_no_stream_options or bool(self.lacks)
 
 
 # How providers call, within an answer that has begun, what is not their failure.

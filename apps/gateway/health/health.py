@@ -16,6 +16,7 @@ from apps.gateway.directory.views import CredentialView, Route, Strategy
 from apps.gateway.health.circuit import COOL, Circuit
 from apps.gateway.health.failure import Failure
 from apps.gateway.health.latency import InFlight, Key, Latencies
+from apps.gateway.translation.lacking import Lacking
 from apps.providers.health.shared import Shut
 
 _ROUTES_MAX = 10_000
@@ -58,6 +59,7 @@ class Health:
         self._in_flight = InFlight()
         self._noted: OrderedDict[Key, tuple[int, float]] = OrderedDict()
         self._without_stream_options: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self.lacking = Lacking(clock)
 
     # --- Which route ---
 

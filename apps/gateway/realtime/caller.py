@@ -1,6 +1,7 @@
 """The client's end of a session, as any ASGI server gives it."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ _TOKEN = "openai-insecure-api-key."  # noqa: S105 (a prefix that browsers' clien
 _BETA = "openai-beta."
 _DENIAL = "websocket.http.response"
 _ABNORMAL = 1006
+_TOLD = 0.5  # seconds
 
 
 class Left(Exception):
@@ -87,7 +89,17 @@ class Caller:
             await self._send(message)
         except OSError as exc:  # as ASGI has it for a client that has gone
             self._is_open = False
-            raise Left(_ABNORMAL, "") from exc
+            raise await self._farewell() from exc
+
+    async def _farewell(self) -> Left:
+        """How it has left, which the server has told or is about to."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_TOLD):
+                while True:
+                    message = await self._receive()
+                    if message["type"] == "websocket.disconnect":
+                        return Left(message.get("code") or _ABNORMAL, message.get("reason") or "")
+        return Left(_ABNORMAL, "")
 
     async def _quietly(self, message: Mapping[str, Any]) -> None:
         try:

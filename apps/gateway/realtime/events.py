@@ -85,6 +85,10 @@ class Rules(msgspec.Struct, frozen=True):
     cap: int | None  # output tokens that a policy allows for each response
     transcriber: Callable[[str], str]
 
+    def knows(self, model: object) -> bool:
+        """Whether that is what a client may call the session's model."""
+        return isinstance(model, str) and model in self.names
+
 
 def is_update(event: ClientEvent) -> bool:
     """Whether the event changes the session."""
@@ -107,7 +111,7 @@ def ruled_update(event: ClientEvent, rules: Rules) -> tuple[str, str | None]:
 def ruled_session(session: dict[str, Any], rules: Rules) -> str | None:
     """Bring a session's fields in line, in place. Returns the transcribing model as `ruled_update` does. Raises GatewayError."""
     if (model := session.get("model")) is not None:
-        if model not in rules.names:
+        if not rules.knows(model):
             raise InvalidValue(
                 f"The model of this session is '{rules.upstream}' and cannot be changed: open another session.",
                 param="session.model",
@@ -147,7 +151,7 @@ def ruled_response(event: ClientEvent, rules: Rules) -> Asked:
     response = said.get("response")
     aside = isinstance(response, dict) and response.get("conversation") == "none"
     if isinstance(response, dict):
-        if (model := response.get("model")) is not None and model not in rules.names:
+        if (model := response.get("model")) is not None and not rules.knows(model):
             raise InvalidValue(f"The model of this session is '{rules.upstream}'.", param="response.model")
         if model is not None:
             response["model"] = rules.upstream
@@ -201,7 +205,7 @@ class Response(msgspec.Struct):
 class ServerEvent(msgspec.Struct):
     """What a provider says. Fields that are not as they should be tell nothing."""
 
-    type: Any = None
+    type: Any = ""
     response_id: Any = None
     response: msgspec.Raw = _ABSENT
     item_id: Any = None
@@ -244,9 +248,10 @@ _decode_response = msgspec.json.Decoder(Response).decode
 def read_server(text: str) -> ServerEvent:
     """One event of a provider. What cannot be read tells nothing: it passes all the same."""
     try:
-        return _decode_server(text)
+        event = _decode_server(text)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return ServerEvent()
+    return event if isinstance(event.type, str) else ServerEvent()
 
 
 def _word(fields: object, name: str) -> str:

@@ -44,10 +44,10 @@ class Refused(Exception):
 
 
 class Ended(Exception):
-    """The provider has closed, or its connection is gone (1006)."""
+    """The provider has closed. `is_broken`: it has not; its connection is gone (1006), or we had to close it for what it sent."""
 
-    def __init__(self, code: int, reason: str) -> None:
-        self.code, self.reason = code, reason
+    def __init__(self, code: int, reason: str, *, is_broken: bool = False) -> None:
+        self.code, self.reason, self.is_broken = code, reason, is_broken
         super().__init__()
 
 
@@ -155,6 +155,6 @@ class Provider:
 
 
 def _ended(exc: ConnectionClosed) -> Ended:
-    # What the provider has said counts; what we have said of a protocol's error does where it said nothing.
-    said = exc.rcvd or exc.sent
-    return Ended(said.code, said.reason) if said is not None else Ended(_ABNORMAL, "")
+    if exc.rcvd is not None and exc.rcvd_then_sent is not False:
+        return Ended(exc.rcvd.code, exc.rcvd.reason)
+    return Ended(_ABNORMAL if exc.sent is None else exc.sent.code, "", is_broken=True)

@@ -14,6 +14,7 @@ from websockets.http11 import Request
 
 # The key in an ASGI scope under which a future lies that is done once the server stops.
 CLOSING = "tollgate.closing"
+_ABNORMAL = 1006
 
 # Requests for sessions have records; uvicorn's own line would hold their queries.
 _quiet = logging.getLogger("tollgate.websocket")
@@ -33,6 +34,12 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if hasattr(self, "scope"):  # a handshake that can be answered
             cast("dict[str, object]", self.scope)[CLOSING] = self._closing
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """As uvicorn's, which takes a connection that breaks for one whose client has said farewell without a reason."""
+        if self.handshake_complete and not self.close_sent and self.conn.close_rcvd is None:
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": _ABNORMAL})
+        super().connection_lost(exc)
 
     def shutdown(self) -> None:
         """The server stops: the application closes, or is cancelled when the time to drain is over."""

@@ -167,8 +167,11 @@ class Session:
             why = _LEAVING.get(left.code)
             self._finish(Ending(None, (left.code, left.reason), why() if why is not None else None))
         except Ended as ended:
-            broken = UpstreamDisconnected() if ended.code == _ABNORMAL else None
-            self._finish(Ending((ended.code, ended.reason), None, broken, shown=broken is not None))
+            broken = None
+            if ended.is_broken:
+                broken = UpstreamDisconnected() if ended.code == _ABNORMAL else UpstreamMalformed()
+            farewell = (ended.code, ended.reason) if broken is None else (_INTERNAL, broken.code)
+            self._finish(Ending(farewell, None, broken, shown=broken is not None))
         except GatewayError as error:
             self._finish(_ending_of(error))
         except Exception as exc:
@@ -272,20 +275,22 @@ class Session:
 
     async def _from_provider(self, text: str) -> None:
         event = events.read_server(text)
-        level = await self._heed(event, text)
+        ends = event.type == events.RESPONSE_DONE
+        if ends:
+            self._room.clear()  # the client may ask for the next one as soon as it hears of this one's end
+        await self._heed(event, text)
         await self._pass(text)
-        if level and not self._draining:
-            await self._make_room(self._responses.level)
+        if ends and not self._draining and await self._make_room(self._responses.level):
+            self._room.set()
 
-    async def _heed(self, event: ServerEvent, text: str) -> bool:
-        """What an event means for what is held and recorded. Whether what may come next is to be held for."""
+    async def _heed(self, event: ServerEvent, text: str) -> None:
+        """What an event means for what is held and recorded."""
         responses = self._responses
         match event.type:
             case events.RESPONSE_CREATED:
                 await responses.begin(event.of_response)
             case events.RESPONSE_DONE:
                 await responses.end(event.of_response)
-                return True
             case events.AUDIO_COMMITTED:
                 await self._make_room(lambda: self._transcripts.commit(_text(event.item_id)))
             case events.TRANSCRIBED:
@@ -299,7 +304,6 @@ class Session:
                 self._sounds = events.sounds_of(events.session_of(text))
             case _:
                 responses.hear(event, len(text), self._sounds.spoken)
-        return False
 
     # --- From the client ---
 
@@ -378,10 +382,10 @@ class Session:
 
     # --- Room in limits and budgets ---
 
-    async def _make_room(self, take: Callable[[], Awaitable[None]]) -> None:
+    async def _make_room(self, take: Callable[[], Awaitable[None]]) -> bool:
         """Take what may be needed next. Where a limit of a minute has no room, the client's events wait, and the client is told so.
 
-        Raises GatewayError where waiting does not help.
+        Returns whether they need not. Raises GatewayError where waiting does not help.
         """
         try:
             await take()
@@ -390,10 +394,12 @@ class Session:
             if wait is None:
                 raise
             if self._waiting is not None and not self._waiting.done():
-                return  # it takes whatever is missing
+                return False  # it takes whatever is missing
             self._room.clear()
             await self._tell(error)
             self._waiting = asyncio.create_task(self._guarded(self._wait_for_room(wait)), name="realtime-room")
+            return False
+        return self._waiting is None or self._waiting.done()
 
     async def _wait_for_room(self, wait: float) -> None:
         until = time.monotonic() + _WAIT_MOST

@@ -1,5 +1,6 @@
 """What the provider refuses: relayed, mended where it is ours to mend, or left to another attempt."""
 
+import math
 from collections.abc import Mapping
 
 import orjson
@@ -15,6 +16,8 @@ from apps.gateway.relay.chunks import Chunks
 from apps.gateway.relay.sending import JSON
 from apps.gateway.relay.unanswered import Unanswered
 from apps.gateway.relay.whole import WHOLE
+from apps.gateway.surfaces import RESPONSES
+from apps.gateway.translation.ways import way
 from apps.providers.dialects import openai
 from apps.providers.quirks import means_stream_options
 from apps.providers.reasons import refusal_reason
@@ -25,6 +28,7 @@ _BAD_KEY = b'"API_KEY_INVALID"'
 # How a provider says that it has no such endpoint; 404 may also be the model's.
 _NO_SUCH_ENDPOINT = frozenset({404, 405, 501})
 _NO_SUCH_MODEL = frozenset({"not_found_error", "NOT_FOUND"})
+_DELAYS = frozenset({b"retry-after", b"retry-after-ms"})
 
 
 async def relay_error(
@@ -55,16 +59,20 @@ async def relay_error(
             if status < 400
             else None
         )
+    if _lacks_endpoint(call, attempt, status, bytes(body)):
+        raise Unanswered(Failure("request", lacks=attempt.way.name), status=status, body=bytes(body), headers=headers)
     if content_type.startswith(b"text/html"):
         raise UpstreamMalformed(f"The provider, or a proxy before it, answered with status {status} and a page.")
     refusal = bytes(body)
     if attempt.way is not call.target.endpoint:
         said = call.translation.refusal(attempt.way, status, refusal)
+        said.headers = _delay(attempt, headers, refusal)
         status, refusal = (
             call.target.endpoint.dialect.status(said),
             call.target.endpoint.dialect.error_body(said, exchange.shown_id.decode()),
         )
-        headers.append(JSON)
+        told = {name for name, _ in headers}
+        headers += [JSON, *(pair for pair in said.headers if pair[0] not in told)]
     elif exchange.endpoint.dialect is openai.DIALECT:
         refusal = openai_refusal(status, refusal)
         if content_type[:16] != b"application/json":
@@ -118,6 +126,26 @@ async def relay_refusal(exchange: Exchange, answer: Unanswered) -> None:
     exchange.count_out(len(answer.body))
     exchange.record(answer.status, upstream_code=exchange.attempts[-1].error)
     await exchange.answer(answer.status, headers, answer.body)
+
+
+def _lacks_endpoint(call: Call, attempt: Attempt, status: int, body: bytes) -> bool:
+    """Whether a server says that it has no Responses, which not all of its kind have, rather than that it has no such model."""
+    if status not in _NO_SUCH_ENDPOINT or attempt.way is not RESPONSES or call.target.endpoint is not RESPONSES:
+        return False
+    model = attempt.route.upstream_model.encode()
+    return model not in body and way(attempt.route, RESPONSES, stream=False, lacks_it=True) is not None
+
+
+def _delay(attempt: Attempt, headers: Headers, body: bytes) -> Headers:
+    """How long the provider asks to be left alone, for clients that look for it elsewhere; empty if it does not say.
+
+    `headers`: those that the client gets. Google says it in the body, and its clients read it there alone.
+    """
+    is_told = any(name in _DELAYS for name, _ in headers)
+    seconds = attempt.pause if is_told else asked_in_body(body)
+    if seconds is None:
+        return []
+    return [(b"retry-after", b"%d" % math.ceil(seconds)), (b"retry-after-ms", b"%d" % math.ceil(seconds * 1000))]
 
 
 def _error_code(body: bytes) -> str:

@@ -14,6 +14,9 @@ from apps.providers.translation.registry import SPOKEN
 from apps.providers.translation.spoken import Shown
 from apps.providers.usage import Usage
 
+# What a request goes on from: without it, all that was said before would be gone, which no policy can want.
+_CONTINUED = frozenset({"previous_response_id", "conversation"})
+
 
 class TextTranslation:
     """Between any two of chat, Responses, Messages and generateContent."""
@@ -41,6 +44,8 @@ class TextTranslation:
         for field in request.left:
             losses.hint(field)
         for field, remedy in request.fatal.items():
+            if field in _CONTINUED:
+                losses.impossible(field, remedy)
             losses.meaning(field, remedy)
         return spoken.write_request(request, route.upstream, losses), losses.header
 

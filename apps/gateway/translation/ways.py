@@ -34,13 +34,16 @@ _COUNTED_FOR = {endpoints.COUNT_TOKENS: MESSAGES, endpoints.COUNT_CONTENT: GENER
 _RESPONSES_ONLY = "responses"  # as the book calls models that no other endpoint has
 
 
-def way(route: Route, endpoint: Endpoint, *, stream: bool) -> Endpoint | None:
-    """The endpoint that the route is asked at for this one; the same where nothing need be translated; None: it cannot do it."""
+def way(route: Route, endpoint: Endpoint, *, stream: bool, lacks_it: bool = False) -> Endpoint | None:
+    """The endpoint that the route is asked at for this one; the same where nothing need be translated; None: it cannot do it.
+
+    `lacks_it`: its server turned out not to have it, whatever others of its kind have.
+    """
     name, heads = endpoint.name, route.heads
     ways = _WAYS.get(name, ())
     if route.mode == _RESPONSES_ONLY and RESPONSES.name in heads and CHAT_COMPLETIONS in (endpoint, *ways):
         return endpoint if name == RESPONSES.name else RESPONSES
-    if name in heads:
+    if name in heads and not lacks_it:
         return endpoint
     if route.mode not in (_EMBEDDING_MODES if name in _EMBEDS else _TEXT_MODES):
         return None

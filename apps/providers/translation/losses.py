@@ -5,11 +5,14 @@ warn    hints are left out and named in the answer's header; what would change t
 drop    whatever can be left out is left out, and nobody is told
 """
 
+import re
 from typing import NoReturn
 
 from apps.core.errors import UnsupportedParameter
 
 _NAMES_MAX = 32
+_NAME_MAX = 100  # characters
+_UNPRINTABLE = re.compile(r"[^!-~]|,")
 
 
 class Losses:
@@ -26,8 +29,9 @@ class Losses:
         """`field` is left out: the answer is about the same without it. Raises UnsupportedParameter in strict mode."""
         if self._mode == "strict":
             self.impossible(field)
-        if field not in self.names and len(self.names) < _NAMES_MAX:
-            self.names.append(field)
+        name = _UNPRINTABLE.sub("?", field[:_NAME_MAX])  # clients may call their fields anything, and a header may not
+        if name not in self.names and len(self.names) < _NAMES_MAX:
+            self.names.append(name)
 
     def meaning(self, field: str, remedy: str = "") -> None:
         """`field` cannot be kept, and the answer may be another without it. Raises UnsupportedParameter but in drop mode.

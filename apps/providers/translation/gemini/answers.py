@@ -103,6 +103,8 @@ def _read_part(part: Mapping[str, Any], turn: Turn, answer_id: str, choice: int,
             turn.sign(signature, kept.NAME, redacted=True)
         return None if thought else turn.text(text)
     elif isinstance(inline, dict) and (made := media.made(inline)) is not None:
+        if signature:
+            turn.sign(signature, kept.NAME, redacted=True)
         turn.add(made)
     return None
 

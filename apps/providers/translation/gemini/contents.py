@@ -119,10 +119,10 @@ class Contents:
                 path = joined(at, "functionResponse")
                 raise InvalidValue(f"Invalid value for '{path}': results are of turns of the role user.", param=path)
             turn.add(self._result(given["functionResponse"], joined(at, "functionResponse")))
-        elif "inlineData" in given:
-            self._add(turn, self._inline(given["inlineData"], joined(at, "inlineData"), _detail_of(given, at)))
-        elif "fileData" in given:
-            self._add(turn, self._linked(given["fileData"], joined(at, "fileData"), _detail_of(given, at)))
+        elif "inlineData" in given or "fileData" in given:
+            if by_model and signature:
+                turn.sign(signature, origin, redacted=True)
+            self._media(given, at, turn)
         else:
             text = string(given, "text", at)
             if boolean(given, "thought", at):
@@ -136,9 +136,14 @@ class Contents:
             elif text:
                 turn.add(Text(text))
 
-    def _add(self, turn: Turn, part: Image | Audio | File | None) -> None:
-        if part is not None:
-            turn.add(part)
+    def _media(self, given: Mapping[str, Any], at: str, turn: Turn) -> None:
+        found: Image | Audio | File | None
+        if "inlineData" in given:
+            found = self._inline(given["inlineData"], joined(at, "inlineData"), _detail_of(given, at))
+        else:
+            found = self._linked(given["fileData"], joined(at, "fileData"), _detail_of(given, at))
+        if found is not None:
+            turn.add(found)
 
     def _hints(self, given: Mapping[str, Any], at: str) -> None:
         for name in unknown(given, _PART):

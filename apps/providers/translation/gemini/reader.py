@@ -177,9 +177,7 @@ class GeminiReader:
             if thought and text:
                 candidate.thinking = True
                 events.append(ThinkingDelta(text, index))
-            if isinstance(signature, str) and signature:
-                events.append(Signed(signature, kept.NAME, not candidate.thinking, index))
-                candidate.thinking = False
+            _sign(signature, index, candidate, events)
             if not thought and text:
                 candidate.thinking = False
                 candidate.texts.append(text)
@@ -192,6 +190,7 @@ class GeminiReader:
         elif isinstance(inline, dict):
             made = media.made(inline)
             if made is not None:
+                _sign(signature, index, candidate, events)
                 candidate.thinking = False
                 events.append(ImageMade(made, index))
         return chances
@@ -218,3 +217,10 @@ class GeminiReader:
             if key not in candidate.cited:
                 candidate.cited.add(key)
                 events.append(Cited(citation, index))
+
+
+def _sign(signature: object, index: int, candidate: _Candidate, events: list[Event]) -> None:
+    """A signature is of the thoughts before its part, where there are any."""
+    if isinstance(signature, str) and signature:
+        events.append(Signed(signature, kept.NAME, not candidate.thinking, index))
+        candidate.thinking = False

@@ -1,0 +1,30 @@
+"""Endpoints that servers turned out not to have, though others of their kind do: they are asked in another way for a while."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from apps.gateway.directory.views import CredentialView
+
+_MOST = 10_000
+_AGAIN = 3600.0  # seconds after which a server may have learnt it
+
+
+class Lacking:
+    """What is known of them in this process. `clock`: seconds that only go forward."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._until: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+
+    def learn(self, credential: CredentialView, endpoint: str) -> None:
+        """The server has refused this endpoint as such."""
+        self._until[credential.id, credential.base_url, endpoint] = self._clock() + _AGAIN
+        if len(self._until) > _MOST:
+            self._until.popitem(last=False)
+
+    def knows(self, credential: CredentialView, endpoint: str) -> bool:
+        """Whether it is known to have none."""
+        if not self._until:
+            return False
+        return self._until.get((credential.id, credential.base_url, endpoint), 0.0) > self._clock()
