@@ -21,7 +21,10 @@ from apps.gateway.governance.builder import Builder
 from apps.gateway.health.health import Health
 from apps.gateway.health.sharing import Sharing
 from apps.gateway.idempotency.idempotency import Idempotency
-from apps.gateway.pipeline import Means, handle
+from apps.gateway.means import Means
+from apps.gateway.objects.owners import Owners
+from apps.gateway.objects.paying import Payer
+from apps.gateway.pipeline import handle
 from apps.gateway.realtime.caller import Caller
 from apps.gateway.realtime.opening import Realtime
 from apps.gateway.realtime.secrets import Secrets
@@ -58,8 +61,18 @@ class Gateway:
         secrets = Secrets(self._store, config.keyring)
         self._realtime = Realtime(self._directory, self._admission, self._health, dialer, secrets)
         idempotency = Idempotency(self._store, config.keyring)
+        self._owners = Owners(config.database_url, lambda: self._directory.is_connected)
+        self._payer = Payer(config, self._owners, self._directory, self._admission, self._pool)
         self._means = Means(
-            self._directory, self._admission, self._pool, self._health, self._realtime, self._uploads, idempotency
+            self._directory,
+            self._admission,
+            self._pool,
+            self._health,
+            self._realtime,
+            self._uploads,
+            idempotency,
+            self._owners,
+            self._payer,
         )
         self._sharing = Sharing(self._health, self._store)
         self._looking: asyncio.Task[None] | None = None
@@ -69,6 +82,7 @@ class Gateway:
         self._flusher: Flusher | None = None
         self._flushing: asyncio.Task[None] | None = None
         self._measuring: asyncio.Task[None] | None = None
+        self._paying: asyncio.Task[None] | None = None
         self._stopping = False
         self._in_flight = 0
 
@@ -80,7 +94,10 @@ class Gateway:
         self._flushing = asyncio.create_task(self._flusher.run(), name="record-flusher")
         await self._pool.start()
         self._heart = Heart(self._counters, self._admission.forget_unasked, self._flusher, self._connect)
+        self._payer.spool = self._spool
+        await self._owners.start()
         await asyncio.gather(self._directory.start(), self._store.start(_STORE_START))
+        self._paying = asyncio.create_task(self._payer.run(), name="payer")
         self._beating = asyncio.create_task(self._heart.run(), name="heart")
         self._looking = asyncio.create_task(self._sharing.run(), name="health")
         self._measuring = asyncio.create_task(self._keep_measuring(), name="gauges")
@@ -97,12 +114,13 @@ class Gateway:
         await self._builder.stop()
         if self._heart is not None:
             await self._heart.stop()
-        for task in (self._flushing, self._measuring, self._beating, self._looking):
+        for task in (self._flushing, self._measuring, self._beating, self._looking, self._paying):
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
         self._sharing.stop()
         await self._store.stop()
+        await self._owners.stop()
         await self._directory.stop()
         await self._pool.stop()
         self._uploads.stop()

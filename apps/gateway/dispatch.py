@@ -198,7 +198,7 @@ def _end_badly(exchange: Exchange, call: Call, attempt: Attempt, error: GatewayE
         if attempt.is_sent and ended_early and exchange.usage == Usage():
             exchange.usage = made_usage(exchange, call, endpoint.made, None, whole=False)
         return
-    costs = endpoint.counted is None and not endpoint.is_free
+    costs = endpoint.counted is None and not endpoint.is_free and not (call.keeping and call.keeping.pays_later)
     if costs and attempt.is_sent and exchange.usage.input is None and ended_early:
         # Nothing of the answer has come, and the provider was at work on it all the same.
         exchange.usage = Usage(input=estimated_input(call.body), output=_likely_output(exchange, call), estimated=True)
@@ -227,11 +227,13 @@ async def _send(
     )
     body: bytes | Framed
     if call.form is not None:
-        body = call.form.framed({"model": route.upstream_model})
+        body = call.form.framed({} if way.keeps else {"model": route.upstream_model})
         head = b"%bcontent-type: %b\r\ncontent-length: %d\r\n" % (route.heads[way.name], body.content_type, body.size)
     else:
         body = _native_body(call, attempt) if native else _translated_body(call, attempt)
-        head = b"%bcontent-length: %d\r\n" % (route.heads[way.name], len(body))
+        head = route.heads[way.name]
+        if body or way.method == "POST":
+            head += b"content-length: %d\r\n" % len(body)
     for name in way.dialect.to_upstream if native else _TRACING:
         if name in headers:
             head += b"%b: %b\r\n" % (name, headers[name])
@@ -251,6 +253,8 @@ def _native_body(call: Call, attempt: Attempt) -> bytes:
     ask for on streams, and what the provider knows under another name."""
     route = attempt.route
     endpoint, head = call.target.endpoint, call.head
+    if endpoint.keeps:
+        return call.body
     dialect = endpoint.dialect
     body = dialect.naming(without_foreign(dialect.unambiguous(call.body), endpoint.name), head, route.upstream_model)
     if call.output_cap is not None:

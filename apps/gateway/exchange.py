@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -12,6 +13,7 @@ from apps.audit.record import clean_text
 from apps.audit.spool import Spool, SpoolFull
 from apps.core.clients import client_address
 from apps.core.errors import GatewayError
+from apps.core.ids import uuid7_time
 from apps.core.logs import get_logger
 from apps.gateway import metrics
 from apps.gateway.config import GatewayConfig
@@ -123,13 +125,27 @@ class Exchange:
         "usage",
     )
 
-    def __init__(self, scope: Message, receive: Receive, send: Send, config: GatewayConfig, spool: Spool) -> None:
+    def __init__(
+        self,
+        scope: Message,
+        receive: Receive,
+        send: Send,
+        config: GatewayConfig,
+        spool: Spool,
+        *,
+        record_id: UUID | None = None,
+    ) -> None:
+        """`record_id`: chosen before, for a record that may be written more than once; its time is the request's."""
         self.started = time.perf_counter_ns()
-        self.arrived_at = time.time()
         self.scope, self.receive, self.send = scope, receive, send
         self.config, self._spool = config, spool
-        number = (int(self.arrived_at * 1000) << 80) | int.from_bytes(os.urandom(10))
-        self._id = f"{number & _ID_MASK | _ID_VERSION:032x}"  # a version 7 UUID, as apps.core.ids makes them
+        if record_id is None:
+            self.arrived_at = time.time()
+            number = (int(self.arrived_at * 1000) << 80) | int.from_bytes(os.urandom(10))
+            self._id = f"{number & _ID_MASK | _ID_VERSION:032x}"  # a version 7 UUID, as apps.core.ids makes them
+        else:
+            self.arrived_at = uuid7_time(record_id).timestamp()
+            self._id = record_id.hex
         self.shown_id = b"req_" + self._id.encode()
         # Both names, as OpenAI's and Anthropic's SDKs look for them.
         self.id_headers: Headers = [(b"x-request-id", self.shown_id), (b"request-id", self.shown_id)]

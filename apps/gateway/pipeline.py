@@ -1,50 +1,35 @@
 """A request is a sequence of questions: this file is that sequence, and the one place where a refusal becomes an answer."""
 
 import asyncio
-from dataclasses import dataclass
 
 from apps.core import endpoints
 from apps.core.errors import ClientClosed, GatewayError, ModelNotFound, RecordUnavailable, ShuttingDown, UpgradeRequired
 from apps.core.logs import get_logger
 from apps.gateway import stages
-from apps.gateway.directory.directory import Directory
 from apps.gateway.directory.models import Models
 from apps.gateway.directory.views import ModelView, TokenView
 from apps.gateway.dispatch import dispatch
 from apps.gateway.exchange import Exchange, Headers
-from apps.gateway.governance.admission import Admission
 from apps.gateway.governance.call import Call
 from apps.gateway.governance.estimates import estimated_input
-from apps.gateway.health.health import Health
-from apps.gateway.idempotency.idempotency import HEADER, Idempotency
-from apps.gateway.realtime.opening import Realtime
+from apps.gateway.idempotency.idempotency import HEADER
+from apps.gateway.means import Means
+from apps.gateway.objects.pins import pin_of, pinned
+from apps.gateway.objects.references import references
+from apps.gateway.objects.responses import NewResponse
+from apps.gateway.objects.serving import serve_kept
 from apps.gateway.relay.refusals import answer_estimate
-from apps.gateway.surfaces import CALLS, Target, find_target, unknown
+from apps.gateway.surfaces import CALLS, RESPONSES, Target, find_target, unknown
 from apps.gateway.translation.ways import can_serve
-from apps.gateway.uploads.disk import UploadDisk
 from apps.gateway.uploads.form import Form
 from apps.gateway.uploads.parsing import parse_form
 from apps.gateway.uploads.reading import read_form
-from apps.gateway.upstream.pool import UpstreamPool
 from apps.providers.dialects.dialect import Dialect, Listed
 from apps.providers.dialects.heads import Head
 
 log = get_logger(__name__)
 
 _JSON = (b"content-type", b"application/json")
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What this process answers requests with."""
-
-    directory: Directory
-    admission: Admission
-    pool: UpstreamPool
-    health: Health
-    realtime: Realtime
-    uploads: UploadDisk
-    idempotency: Idempotency
 
 
 async def handle(exchange: Exchange, means: Means, *, records_are_possible: bool) -> None:
@@ -88,6 +73,9 @@ async def answer(exchange: Exchange, means: Means, *, records_are_possible: bool
     if target.endpoint.name == endpoints.MODELS:
         await list_models(exchange, target, token, await stages.models_of(token, directory))
         return
+    if target.endpoint.keeps:
+        await serve_kept(exchange, means, token, target)  # 400, 404, 429, 502, 503
+        return
     if target.endpoint.takes_form:
         form = await read_form(exchange, means.uploads)  # 400, 408, 413, 503
         try:
@@ -116,6 +104,9 @@ async def ask_model(
     model = stages.resolve(exchange.model_asked, models, governor)  # 403, 404, 502
     choice = governor.choose(model)  # 403
     routes, skipped = stages.serving(target.endpoint, model, choice)  # 400
+    named = references(target.endpoint.name, head, body)  # 400
+    if named and (pin := await pin_of(means.owners, token, named)) is not None:  # 400, 404, 503
+        routes = pinned(pin, routes, model.name)  # 400
     counted = target.endpoint.counted
     if counted is not None:
         routes = tuple([route for route in routes if route.serves(target.endpoint.name)])
@@ -134,6 +125,8 @@ async def ask_model(
         form=form,
         lacking=means.health.lacking,
     )
+    if target.endpoint is RESPONSES and getattr(head, "store", None) is not False:
+        call.keeping = NewResponse(exchange, means.owners, token, model.name, background=bool(head.background))
     stages.translate(exchange, call)  # 400
     if HEADER not in exchange.headers or counted is not None or form is not None:
         await make(exchange, means, call)

@@ -156,26 +156,36 @@ def parse(exchange: Exchange, target: Target, body: bytes) -> Head:
     """The fields we decide on, checked."""
     endpoint = target.endpoint
     head = endpoint.dialect.read_head(body, endpoint.name)
-    depth = exchange.config.max_json_depth
-    if is_deeper_than(body, depth):
-        raise InvalidJson(f"The request body is nested more than {depth} levels deep (MAX_JSON_DEPTH).")
+    check_depth(exchange, body)
     exchange.stream = bool(head.stream) and (endpoint.writes or endpoint.made is not None)
     note(exchange, target, head)
     return head
 
 
+def check_depth(exchange: Exchange, body: bytes) -> None:
+    """Raises InvalidJson for a body that is nested too deeply."""
+    depth = exchange.config.max_json_depth
+    if is_deeper_than(body, depth):
+        raise InvalidJson(f"The request body is nested more than {depth} levels deep (MAX_JSON_DEPTH).")
+
+
 def note(exchange: Exchange, target: Target, head: Head) -> None:
     """Whom the call is for, its tags and its model. Raises MissingParameter, InvalidValue."""
-    named = exchange.config.end_user_header
-    end_user = (exchange.header(named) if named else "") or head.end_user
-    exchange.end_user = clean_text(end_user, MAX_LENGTHS["end_user"])
-    exchange.tags = _tags(exchange, head)
+    note_whose(exchange, head)
     model = target.model or head.model
     if not model:
         raise MissingParameter("Missing required parameter: 'model'.", param="model")
     exchange.model_asked = model
     if not model_name_is_valid(model):
         raise InvalidValue("Invalid value for 'model': use a name such as gpt-4o-mini.", param="model")
+
+
+def note_whose(exchange: Exchange, head: Head) -> None:
+    """Whom the call is for, and its tags."""
+    named = exchange.config.end_user_header
+    end_user = (exchange.header(named) if named else "") or head.end_user
+    exchange.end_user = clean_text(end_user, MAX_LENGTHS["end_user"])
+    exchange.tags = _tags(exchange, head)
 
 
 def _tags(exchange: Exchange, head: Head) -> tuple[str, ...]:
@@ -287,8 +297,17 @@ def translate(exchange: Exchange, call: Call) -> None:
 
 def authorize(exchange: Exchange, token: TokenView, endpoint: Endpoint) -> None:
     """The token's scopes must hold the endpoint, and its policies allow it, from there and now. Raises PolicyRefusal."""
-    scope = endpoint.scope
-    token.governor.check_caller(exchange.address, scope)
+    token.governor.check_caller(exchange.address, endpoint.scope)
+    _check_scopes(token, endpoint.scope)
+
+
+def check_scope(token: TokenView, scope: str) -> None:
+    """The same of an endpoint that a batch will ask at some time, from wherever its provider is. Raises PolicyRefusal."""
+    token.governor.check_endpoint(scope)
+    _check_scopes(token, scope)
+
+
+def _check_scopes(token: TokenView, scope: str) -> None:
     if token.scopes and scope not in token.scopes:
         raise EndpointNotAllowed(f"This token may not call '{scope}'; it may call: {', '.join(sorted(token.scopes))}.")
 

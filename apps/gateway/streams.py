@@ -268,9 +268,13 @@ class ChatMeter(StreamMeter):
 
 
 class ResponsesMeter(StreamMeter):
-    """Responses: usage is in the terminal event, with the whole response."""
+    """Responses: usage is in the terminal event, with the whole response. `output` is what that consists of."""
 
-    __slots__ = ()
+    __slots__ = ("output",)
+
+    def __init__(self, *, hide_usage: bool = False, answers: int = 1) -> None:
+        super().__init__(hide_usage=hide_usage, answers=answers)
+        self.output: object = None
 
     def _begins(self, data: Mapping[str, Any]) -> bool:
         response = data.get("response")
@@ -293,6 +297,7 @@ class ResponsesMeter(StreamMeter):
             self.complete = True
         if isinstance(response, dict):
             self.model = _text(response.get("model")) or self.model
+            self.output = response.get("output")
             self._take_tier(response)
             if isinstance(response.get("usage"), dict):
                 searches = openai_searches(response)

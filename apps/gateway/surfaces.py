@@ -5,12 +5,13 @@ Gemini's under /v1, /v1beta and /v1alpha, and the same under /gemini. Models are
 headers say in whose form.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qs, unquote
 
 from apps.core import endpoints
-from apps.core.errors import InvalidValue, MethodNotAllowed, UnknownPath
+from apps.core.errors import InvalidValue, MethodNotAllowed, ObjectNotFound, UnknownPath
 from apps.gateway.gemini_streams import GeminiArrayMeter, GeminiMeter
 from apps.gateway.governance.hearing import HEARING
 from apps.gateway.governance.making import EDITS, NOTHING, PICTURES, SPEAKING, Made
@@ -38,6 +39,7 @@ class Endpoint:
     is_free: bool = False  # without a price it costs nothing, and uses nothing but what the provider tells
     takes_form: bool = False  # its requests are forms with files
     repeatable: bool = True  # False: what has begun to be sent is not sent again
+    keeps: bool = False  # what services keep with providers: no model is asked (apps.gateway.objects)
     also: str = ""  # the endpoint that scopes and policies mean where they mean this one; empty: itself
     # How it says a number of tokens. Where there is such a thing, counting them is all it does: it is free, and takes nothing of
     # limits and budgets.
@@ -88,6 +90,38 @@ IMAGE_EDITS = Endpoint(
 IMAGE_VARIATIONS = replace(
     IMAGE_EDITS, name=endpoints.IMAGE_VARIATIONS, path="/images/variations", also=endpoints.IMAGE_EDITS
 )
+# What a responses call would count as input, and a conversation made shorter by the model.
+INPUT_TOKENS = Endpoint(
+    endpoints.INPUT_TOKENS,
+    "POST",
+    "/responses/input_tokens",
+    writes=False,
+    also=endpoints.RESPONSES,
+    counted=openai.count_body,
+)
+COMPACTION = Endpoint(endpoints.COMPACTION, "POST", "/responses/compact", also=endpoints.RESPONSES)
+# Files, batches and stored responses. Each is asked where it is kept, and costs nothing by itself.
+FILE_LIST = Endpoint(
+    endpoints.FILES, "GET", "/files", writes=False, is_free=True, takes="limits", made=NOTHING, keeps=True
+)
+FILE_CREATE = replace(FILE_LIST, method="POST", takes_form=True, repeatable=False)
+FILE_SHOW = replace(FILE_LIST, path="/files/{id}")
+FILE_DELETE = replace(FILE_SHOW, method="DELETE")
+FILE_CONTENT = replace(FILE_LIST, path="/files/{id}/content", made=replace(NOTHING, is_json=False))
+BATCH_LIST = replace(FILE_LIST, name=endpoints.BATCHES, path="/batches")
+BATCH_CREATE = replace(BATCH_LIST, method="POST", repeatable=False)
+BATCH_SHOW = replace(BATCH_LIST, path="/batches/{id}")
+BATCH_CANCEL = replace(BATCH_LIST, method="POST", path="/batches/{id}/cancel")
+RESPONSE_SHOW = replace(
+    FILE_LIST,
+    name=endpoints.STORED_RESPONSES,
+    path="/responses/{id}",
+    meter=ResponsesMeter,
+    also=endpoints.RESPONSES,
+)
+RESPONSE_DELETE = replace(RESPONSE_SHOW, method="DELETE")
+RESPONSE_CANCEL = replace(RESPONSE_SHOW, method="POST", path="/responses/{id}/cancel")
+RESPONSE_INPUT = replace(RESPONSE_SHOW, path="/responses/{id}/input_items")
 MESSAGES = Endpoint(endpoints.MESSAGES, "POST", "/messages", dialect=anthropic.DIALECT, meter=MessagesMeter)
 COUNT_TOKENS = Endpoint(
     endpoints.COUNT_TOKENS,
@@ -158,20 +192,45 @@ UNKNOWN = Endpoint("unknown", "", "")
 ANTHROPIC_UNKNOWN = Endpoint("unknown", "", "", dialect=anthropic.DIALECT)
 GEMINI_UNKNOWN = Endpoint("unknown", "", "", dialect=gemini.DIALECT)
 
+# What others than OpenAI keep, which is not served.
+_FOREIGN = (
+    *("/v1/messages/batches", "/anthropic/v1/messages/batches", "/anthropic/v1/files"),
+    *("/upload/", "/v1beta/files", "/v1beta/batches", "/v1alpha/files", "/gemini/upload", "/gemini/v1beta/files"),
+)
+_NOT_KEPT = (
+    "Files and batches are served in OpenAI's form alone, under /v1, /openai/v1 and /openai: send contents inline, or use a client "
+    "of OpenAI's without the headers of others."
+)
+
 # Where models are called, as people are told of it: whoever serves another endpoint serves one of these.
 CALLS = (CHAT_COMPLETIONS, RESPONSES, EMBEDDINGS, MESSAGES, GENERATE_CONTENT, EMBED_CONTENT)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a path asks for. `model`: the model that the path names, or the Azure deployment; it wins over the body's."""
+    """What a path asks for. `model`: the model that the path names, or the Azure deployment; it wins over the body's.
+
+    `kept`: the id of the object that it names.
+    """
 
     endpoint: Endpoint
     model: str | None = None
+    kept: str = ""
 
 
 _FORMS = (TRANSCRIPTIONS, AUDIO_TRANSLATIONS, IMAGE_EDITS, IMAGE_VARIATIONS)
-_OPENAI = (CHAT_COMPLETIONS, RESPONSES, COMPLETIONS, EMBEDDINGS, MODERATIONS, IMAGES, SPEECH, *_FORMS)
+_OPENAI = (
+    CHAT_COMPLETIONS,
+    RESPONSES,
+    COMPLETIONS,
+    EMBEDDINGS,
+    MODERATIONS,
+    IMAGES,
+    SPEECH,
+    INPUT_TOKENS,
+    COMPACTION,
+    *_FORMS,
+)
 _OPERATIONS = {endpoint.path: endpoint for endpoint in _OPENAI}
 _EXACT = {
     prefix + endpoint.path: Target(endpoint)
@@ -190,13 +249,22 @@ _MODEL_PREFIXES = {
     "/anthropic/v1/models/": ANTHROPIC_MODELS,
 }
 _DEPLOYMENTS = "/openai/deployments/"
+_KEPT: dict[str, dict[str, Endpoint]] = {}
+for _endpoint in (
+    *(FILE_LIST, FILE_CREATE, FILE_SHOW, FILE_DELETE, FILE_CONTENT),
+    *(BATCH_LIST, BATCH_CREATE, BATCH_SHOW, BATCH_CANCEL),
+    *(RESPONSE_SHOW, RESPONSE_DELETE, RESPONSE_CANCEL, RESPONSE_INPUT),
+):
+    _KEPT.setdefault(_endpoint.path, {})[_endpoint.method] = _endpoint
+_KEPT_PATH = re.compile(r"(?:/openai)?(?:/v1)?/(files|batches|responses)(?:/([^/]+)(/[a-z_]+)?)?")
+_KEPT_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _GEMINI = "/gemini"
 _GEMINI_VERSIONS = ("/v1/models", "/v1beta/models", "/v1alpha/models")
 _VERBS = {
     endpoint.path.rpartition(":")[2]: endpoint
     for endpoint in (GENERATE_CONTENT, STREAM_GENERATE_CONTENT, COUNT_CONTENT, EMBED_CONTENT, BATCH_EMBED_CONTENTS)
 }
-PREFIXES = ("/v1", "/v1beta", "/v1alpha", "/openai", "/anthropic", _GEMINI)
+PREFIXES = ("/v1", "/v1beta", "/v1alpha", "/openai", "/anthropic", _GEMINI, "/upload")
 _BELOW = tuple(prefix + "/" for prefix in PREFIXES)
 
 
@@ -207,7 +275,9 @@ def is_data_plane(path: str) -> bool:
 
 def find_target(method: str, raw_path: str, headers: Mapping[bytes, bytes], query: bytes = b"") -> Target:
     """What this path (as sent, percent-encoded) and verb ask for. Raises UnknownPath, MethodNotAllowed, InvalidValue."""
-    target = _EXACT.get(raw_path) or _find_by_pattern(raw_path.rstrip("/"))
+    target = _EXACT.get(raw_path) or _find_by_pattern(method, raw_path.rstrip("/"))
+    if target.endpoint.keeps and raw_path.startswith("/v1/") and _listing(headers, query) is not MODELS:
+        raise UnknownPath(_NOT_KEPT)
     if target.endpoint is MODELS and raw_path.startswith("/v1/"):
         target = Target(_listing(headers, query), target.model)
     elif target.endpoint is STREAM_GENERATE_CONTENT and method == "POST" and _asked(query, "alt") != "sse":
@@ -222,7 +292,7 @@ def find_target(method: str, raw_path: str, headers: Mapping[bytes, bytes], quer
 
 def unknown(raw_path: str, headers: Mapping[bytes, bytes], query: bytes = b"") -> Endpoint:
     """What a request that no endpoint was found for is refused as: in the dialect that its client probably speaks."""
-    if raw_path.startswith(("/v1beta", "/v1alpha", _GEMINI)):
+    if raw_path.startswith(("/v1beta", "/v1alpha", _GEMINI, "/upload")):
         return GEMINI_UNKNOWN
     if raw_path.startswith(("/v1/messages", "/anthropic")):
         return ANTHROPIC_UNKNOWN
@@ -230,6 +300,11 @@ def unknown(raw_path: str, headers: Mapping[bytes, bytes], query: bytes = b"") -
     if listing is GEMINI_MODELS:
         return GEMINI_UNKNOWN
     return ANTHROPIC_UNKNOWN if listing is ANTHROPIC_MODELS else UNKNOWN
+
+
+def is_kept_id(value: object) -> bool:
+    """Whether it can be the id of an object, and stand in a path."""
+    return isinstance(value, str) and _KEPT_ID.fullmatch(value) is not None
 
 
 def key_of(query: bytes) -> str:
@@ -251,7 +326,7 @@ def _listing(headers: Mapping[bytes, bytes], query: bytes) -> Endpoint:
     return ANTHROPIC_MODELS if b"x-api-key" in headers else MODELS
 
 
-def _find_by_pattern(path: str) -> Target:
+def _find_by_pattern(method: str, path: str) -> Target:
     if target := _EXACT.get(path) or _find_geminis(path):
         return target
     for prefix, listing in _MODEL_PREFIXES.items():
@@ -261,13 +336,37 @@ def _find_by_pattern(path: str) -> Target:
         deployment, slash, rest = path[len(_DEPLOYMENTS) :].partition("/")
         if endpoint := _OPERATIONS.get(slash + rest):
             return Target(endpoint, _name(deployment, "deployment"))
+    if target := _find_kept(method, path):
+        return target
+    if path.startswith(_FOREIGN):
+        raise UnknownPath(_NOT_KEPT)
     raise UnknownPath(
         "This gateway does not serve this path. It serves chat/completions, responses, completions, embeddings, "
         "moderations, images/generations, images/edits, images/variations, audio/speech, audio/transcriptions, "
-        "audio/translations, realtime and models under /v1, /openai/v1 and /openai, messages under "
+        "audio/translations, files, batches, realtime and models under /v1, /openai/v1 and /openai, messages under "
         "/v1 and /anthropic/v1, and models/{model}:generateContent, :streamGenerateContent, :countTokens, :embedContent and "
         ":batchEmbedContents under /v1, /v1beta and /v1alpha."
     )
+
+
+def _find_kept(method: str, path: str) -> Target | None:
+    """`/v1/files`, `/v1/files/{id}`, `/v1/files/{id}/content`, and so on. Raises MethodNotAllowed, ObjectNotFound."""
+    found = _KEPT_PATH.fullmatch(path)
+    if found is None:
+        return None
+    pattern = f"/{found[1]}" + ("/{id}" if found[2] else "") + (found[3] or "")
+    methods = _KEPT.get(pattern)
+    if methods is None:
+        return None
+    endpoint = methods.get(method)
+    if endpoint is None:
+        allowed = ", ".join(methods)
+        raise MethodNotAllowed(
+            f"{method} is not possible here: use {allowed}.", headers=((b"allow", allowed.encode()),)
+        )
+    if found[2] and not is_kept_id(found[2]):
+        raise ObjectNotFound("No object has such an id.", param="id")
+    return Target(endpoint, kept=found[2] or "")
 
 
 def _find_geminis(path: str) -> Target | None:

@@ -408,7 +408,7 @@ def test_a_known_model_without_a_credential_tells_the_operator_what_to_do(acme: 
         "/openai/deployments",
         "/openai/deployments/gpt-test",
         "/openai/deployments/gpt-test/nothing",
-        "/v1/audio/transcriptions",
+        "/v1/audio/voices",
     ],
 )
 def test_an_unknown_path_under_our_prefixes_is_a_404_in_json(everyday: Tenant, path: str) -> None:

@@ -42,7 +42,7 @@ class Admission:
         if policy.max_input_tokens is not None or policy.max_output_tokens is not None:
             _cap(call)
         if not governor.counts:
-            if call.routes[0].sheet(exchange.arrived_at) is None:
+            if not call.target.endpoint.keeps and call.routes[0].sheet(exchange.arrived_at) is None:
                 _note_unpriced(exchange, call, policy.unpriced, budgets=False)
             return NO_HOLD
         packed = governor.packed(exchange.end_user, exchange.tags, call.target.endpoint.takes)
@@ -58,7 +58,7 @@ class Admission:
             worst = _worst(exchange, call)
             usual = typical.cost() if policy.hold_estimate == "typical" else None
             amount = worst if usual is None else min(usual, worst)
-        elif call.routes[0].sheet(exchange.arrived_at) is None:
+        elif not call.target.endpoint.keeps and call.routes[0].sheet(exchange.arrived_at) is None:
             _note_unpriced(exchange, call, policy.unpriced, budgets=False)
         if not request.places and not request.budgets:
             return NO_HOLD

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from apps.gateway.directory.views import ModelView, Route, TokenView
 from apps.gateway.governance.estimates import estimated_input
+from apps.gateway.relay.keeping import Keeping
 from apps.gateway.surfaces import Endpoint, Target
 from apps.gateway.translation.lacking import Lacking
 from apps.gateway.translation.translation import Translation
@@ -26,6 +27,7 @@ class Call:
     skipped: tuple[tuple[str, str], ...] = field(default=())  # the others: credential's label and reason
     output_cap: int | None = None  # set where the request must be rewritten to ask for no more
     stream: bool = False
+    keeping: Keeping | None = None  # what is to be done with its answer
     form: Form | None = None  # the request as it came, where it is a form; `body` then holds its fields
     lacking: Lacking = field(default_factory=Lacking)  # what its providers turned out not to have
     reading: Callable[[], Translation] | None = None  # how the request is read for other dialects

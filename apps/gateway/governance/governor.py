@@ -110,7 +110,11 @@ class Governor:
             raise NetworkNotAllowed(f"Calls from {address or 'this address'} are not allowed by {denial.describe()}.")
         if denial := policy.hours_denied(datetime.now(UTC), self._zone):
             raise HoursNotAllowed(f"Calls at this time are not allowed by {denial.describe()}, {self._zone.key} time.")
-        if denial := policy.endpoint_denied(endpoint):
+        self.check_endpoint(endpoint)
+
+    def check_endpoint(self, endpoint: str) -> None:
+        """Raises EndpointNotAllowed."""
+        if denial := self.policy.endpoint_denied(endpoint):
             raise EndpointNotAllowed(f"Calls of '{endpoint}' are not allowed by {denial.describe()}.")
 
     def check_model(self, name: str, plain: str = "") -> None:

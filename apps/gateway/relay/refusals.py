@@ -44,6 +44,8 @@ async def relay_error(
     code = _error_code(bytes(body)) or f"upstream_{status}"
     attempt.error = clean_text(code, 64)
     reason = refusal_reason(status, code, bytes(body))
+    if call.keeping is not None:
+        await call.keeping.refused(status)
     counted = call.target.endpoint.counted
     if counted is not None and status in _NO_SUCH_ENDPOINT and code not in _NO_SUCH_MODEL:
         await answer_estimate(exchange, counted(estimated_input(call.body)))

@@ -16,6 +16,7 @@ from apps.gateway.server import Client
 from apps.gateway.translation.stream import Passing
 from apps.gateway.watch import Watch
 from apps.providers.reasons import stream_reason
+from apps.providers.usage import Usage
 
 # How long after the terminal event we wait for the connection to end properly, so that it can be used again.
 _AFTER_END = 0.25
@@ -33,6 +34,7 @@ async def relay_stream(exchange: Exchange, call: Call, headers: Headers, chunks:
     meter: Passing = measured if native else call.translation.stream(way, measured)
     wanted = call.token.governor.policy.fallback_on
     begun = False
+    held = b""
     try:
         while chunk := await chunks.next():
             out = meter.feed(chunk)
@@ -40,6 +42,10 @@ async def relay_stream(exchange: Exchange, call: Call, headers: Headers, chunks:
                 watch.first_heard()
                 if wanted and (reason := stream_reason(way.dialect.name, chunk)) in wanted:
                     raise await _unsaid(exchange, call, headers, chunks, meter, reason, out)
+                if native and call.keeping is not None and meter.refusal is None:
+                    held += out
+                    may_leave = await call.keeping.begun(out) or meter.complete
+                    held, out = (b"", held) if may_leave else (held, b"")
             if meter.complete:
                 if meter.refusal is not None and not begun:
                     if meter.usage is not None:
@@ -70,6 +76,8 @@ async def relay_stream(exchange: Exchange, call: Call, headers: Headers, chunks:
         await _finish_stream(exchange, call, meter, headers, out, begun=begun)
     except (GatewayError, asyncio.CancelledError):
         take_usage(exchange, call, meter)
+        if call.keeping is not None and call.keeping.pays_later:
+            exchange.usage = Usage()
         exchange.events, exchange.is_inside_event = meter.events, meter.is_inside_event
         raise
 
@@ -121,6 +129,8 @@ async def _finish_stream(
     exchange: Exchange, call: Call, meter: Passing, headers: Headers, out: bytes, *, begun: bool
 ) -> None:
     take_usage(exchange, call, meter)
+    if call.keeping is not None and not meter.error:
+        await call.keeping.ended(getattr(meter, "output", None))
     exchange.count_out(len(out))
     for attempt in exchange.attempts:
         attempt.end()

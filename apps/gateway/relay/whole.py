@@ -47,6 +47,8 @@ async def relay_whole(exchange: Exchange, call: Call, headers: Headers, chunks: 
     headers.append((b"content-length", b"%d" % len(body)))
     if reason and reason in wanted:
         raise Unanswered(Failure("content", reason), status=200, body=body, headers=headers)
+    if native and call.keeping is not None:
+        await call.keeping.whole(exchange, body)
     exchange.count_out(len(body))
     exchange.record(200)
     if exchange.cost_usd is not None and not call.token.governor.policy.hide_served:
@@ -81,6 +83,8 @@ async def _relay_large(
     else:
         output = (exchange.bytes_out + len(held)) // 4 if call.writes else None
         exchange.usage = Usage(input=estimated_input(call.body), output=output, estimated=True)
+    if call.keeping is not None and kept is not None:
+        await call.keeping.whole(exchange, kept)
     exchange.count_out(len(held))
     exchange.record(200)
     await exchange.send({"type": "http.response.body", "body": held, "more_body": False})

@@ -20,6 +20,7 @@ class Part:
     value: bytes
     start: int
     size: int
+    source: UploadFile | None = None  # another file that it lies in
 
     @property
     def is_file(self) -> bool:
@@ -98,7 +99,8 @@ class Form:
 
     async def content(self, part: Part, start: int, size: int) -> bytes:
         """Some of a file's bytes; fewer at its end."""
-        return await self.file.read(part.start + start, max(0, min(size, part.size - start)))
+        file = self.file if part.source is None else part.source
+        return await file.read(part.start + start, max(0, min(size, part.size - start)))
 
     def framed(self, fields: Mapping[str, str | None]) -> "Framed":
         """The form with these fields instead of its own of the same name; None: without it."""
@@ -107,6 +109,9 @@ class Form:
     def close(self) -> None:
         """Its files are gone."""
         self.file.close()
+        for part in self.parts:
+            if part.source is not None:
+                part.source.close()
 
 
 class Framed:

@@ -38,6 +38,7 @@ class RequestHead(msgspec.Struct):
     n: Count | None = None
     service_tier: Identifier | None = None
     background: bool | None = None
+    store: bool | None = None
     metadata: msgspec.Raw = ABSENT
     previous_response_id: msgspec.Raw = ABSENT
     conversation: msgspec.Raw = ABSENT
@@ -148,6 +149,8 @@ def capping_output(body: bytes, head: RequestHead, endpoint: str, cap: int, defa
     """
     if endpoint == endpoints.RESPONSES:
         return rewrite(body, {"max_output_tokens": b"%d" % cap})
+    if endpoint == endpoints.COMPACTION:
+        return body  # it has no word for a cap
     if endpoint == endpoints.COMPLETIONS:
         return rewrite(body, {"max_tokens": b"%d" % cap})
     names = [name for name in ("max_tokens", "max_completion_tokens") if getattr(head, name) is not None] or [default]
@@ -155,7 +158,7 @@ def capping_output(body: bytes, head: RequestHead, endpoint: str, cap: int, defa
 
 
 _DECIDING = re.compile(
-    rb'"(?:model|max_(?:completion_|output_)?tokens|max_tool_calls|n|service_tier|stream|stream_options|background|input|messages'
+    rb'"(?:model|max_(?:completion_|output_)?tokens|max_tool_calls|n|service_tier|stream|stream_options|background|store|input|messages'
     rb"|previous_response_id|conversation|prompt|tools|web_search_options"
     rb'|best_of|size|quality|partial_images|stream_format)"'
 )
@@ -204,7 +207,7 @@ def error_body(error: GatewayError, request_id: str = "") -> bytes:
 
 def error_event(error: GatewayError, endpoint: str, events: int, _request_id: str = "") -> bytes:
     """An error in the middle of a stream: no `[DONE]`, and no `response.completed`, may follow."""
-    if endpoint != endpoints.RESPONSES:
+    if endpoint not in (endpoints.RESPONSES, endpoints.STORED_RESPONSES):
         return b"data: " + error_body(error) + b"\n\n"
     event = {
         "type": "error",
@@ -264,6 +267,11 @@ def _error(error: GatewayError, request_id: str = "") -> dict[str, object]:
         if error.names_request:
             shown["message"] = f"{error.message} (request {request_id})"
     return shown
+
+
+def count_body(tokens: int) -> bytes:
+    """The answer to a count of a response's input."""
+    return orjson.dumps({"object": "response.input_tokens", "input_tokens": tokens})
 
 
 DIALECT = Dialect(
