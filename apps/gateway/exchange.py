@@ -24,6 +24,7 @@ from apps.gateway.surfaces import UNKNOWN, Endpoint
 from apps.providers.prices.money import usd
 from apps.providers.prices.sheet import Cost
 from apps.providers.usage import Usage, to_columns
+from apps.providers.usage.attempts import usage_facts
 from apps.providers.usage.columns import MISMATCH_FLAG
 
 log = get_logger(__name__)
@@ -361,8 +362,7 @@ class Exchange:
             "upstream_request_id": attempt.request_id,
         }
         if attempt.usage is not None:
-            told = to_columns(attempt.usage)
-            facts["usage"] = {name: value for name, value in told.items() if value}
+            facts["usage"] = usage_facts(attempt.usage)
             if (cost := attempt.cost) is not None and cost.pico is not None:
                 facts["cost_usd"], facts["price_ids"] = usd(cost.pico), cost.price_ids
         return facts

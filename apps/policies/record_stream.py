@@ -41,8 +41,9 @@ def record_stream(
         )
         for record in cursor:
             # Django's connections leave JSON to its models.
-            if (others := record["other_usage"]) is not None:
-                record["other_usage"] = orjson.loads(others)
+            for name in ("other_usage", "charged"):
+                if (text := record[name]) is not None:
+                    record[name] = orjson.loads(text)
             yield record
 
 

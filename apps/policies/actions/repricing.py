@@ -24,6 +24,7 @@ from apps.providers.prices.money import pico, usd
 from apps.providers.prices.recompute import NamedSheets, pico_of
 from apps.providers.prices.selectors import price_book
 from apps.providers.prices.sheet import PriceSheet
+from apps.providers.usage.attempts import charged
 from apps.providers.usage.columns import from_columns
 from apps.services.models import Service, Token
 
@@ -88,6 +89,13 @@ def records_reprice(
         times[group] = min(times.get(group, record["created_at"]), record["created_at"])
         sheet = prices.sheet(record)
         amount = None if sheet is None else sheet.cost(from_columns(record)).pico
+        before = prices.of_attempts(record)
+        if before is None:
+            amount = None
+        elif amount is not None:
+            amount += before
+        elif before and not record["prices"]:
+            amount = before  # nothing else of it was ever charged
         if amount is None:
             unpriced += 1
             differences[group] += 0
@@ -144,6 +152,17 @@ class _TodaysPrices:
         self._organizations = organizations
         self._named = NamedSheets(fetch_rows)
         self._known: dict[tuple[Any, ...], Callable[[float], PriceSheet | None]] = {}
+
+    def of_attempts(self, record: Mapping[str, Any]) -> int | None:
+        """What attempts cost today that were charged beside the last, in pico-USD; None: one of them has no price."""
+        total = 0
+        for attempt in charged(record["charged"]):
+            sheet = self.sheet({**record, "prices": attempt.prices})
+            cost = None if sheet is None else sheet.cost(attempt.usage).pico
+            if cost is None:
+                return None
+            total += cost
+        return total
 
     def sheet(self, record: Mapping[str, Any]) -> PriceSheet | None:
         """The prices at the record's time; None: there are none.

@@ -11,6 +11,7 @@ from apps.core.ids import request_id
 from apps.providers.prices.kinds import KINDS
 from apps.providers.prices.money import usd
 from apps.providers.prices.sheet import PriceSheet, read_row
+from apps.providers.usage.attempts import CHARGED_SQL, Charged, charged
 from apps.providers.usage.columns import COLUMNS, from_columns
 
 # Every record that cost something, or should have: with its amount as text and its price rows' ids as text, as they are quicker
@@ -18,7 +19,7 @@ from apps.providers.usage.columns import COLUMNS, from_columns
 RECORDS_SQL = f"""
 SELECT id, created_at, organization_id, service_id, token_id, end_user, tags, provider, model_asked,
        cost_usd::text AS cost, array_to_string(price_ids, ',') AS prices, flags, other_usage, service_tier, usage_estimated,
-       {", ".join(COLUMNS.values())}
+       {CHARGED_SQL} AS charged, {", ".join(COLUMNS.values())}
 FROM audit_requestrecord
 WHERE id >= %(first)s AND id < %(last)s AND created_at >= %(since)s AND created_at < %(until)s
   AND (cost_usd IS NOT NULL OR price_ids <> '{{}}' OR 'unpriced' = ANY (flags))
@@ -95,12 +96,15 @@ def compare(records: Iterable[Mapping[str, Any]], sheets: NamedSheets, totals: T
     for record in records:
         totals.records += 1
         recorded, prices = record["cost"], record["prices"]
-        if recorded is None and not prices:
+        before = charged(record["charged"])
+        if recorded is None and not prices and not before:
             totals.unpriced += 1
             continue
         amount: int | None = None
         reason = ""
-        if not prices:
+        if not prices and before:
+            amount = 0
+        elif not prices:
             reason = "the record names no price"
         elif (found := sheets.sheet(prices)) is None:
             reason = "a price that it names is missing"
@@ -109,6 +113,8 @@ def compare(records: Iterable[Mapping[str, Any]], sheets: NamedSheets, totals: T
             amount = cost.pico
             if amount is None:
                 reason = f"{cost.missing} has no price"
+        if amount is not None and before:
+            amount, reason = _with_attempts(amount, before, sheets)
         recomputed = None if amount is None else usd(amount)
         totals.recomputed += amount or 0
         if recomputed == recorded:
@@ -117,6 +123,17 @@ def compare(records: Iterable[Mapping[str, Any]], sheets: NamedSheets, totals: T
         totals.recorded += pico_of(recorded)
         totals.mismatches += 1
         yield Mismatch(request_id(record["id"]), recorded, recomputed, reason or "another amount")
+
+
+def _with_attempts(amount: int, before: Iterable[Charged], sheets: NamedSheets) -> tuple[int | None, str]:
+    """An amount, and that of the attempts before the last; None, and why, where one cannot be computed."""
+    for attempt in before:
+        found = sheets.sheet(attempt.prices)
+        cost = None if found is None else found.cost(attempt.usage).pico
+        if cost is None:
+            return None, "a price that one of its attempts names is missing"
+        amount += cost
+    return amount, ""
 
 
 def pico_of(text: str | None) -> int:
