@@ -22,11 +22,11 @@ _TITLES: Mapping[str, str] = {
 }
 _INTRO = """# The matrix
 
-Which official client was tried against which provider, with what. Each cell is a test ([`tests/sdk`](../tests/sdk)): the client, as
-its maker publishes it, calls a gateway, and the gateway calls a provider of that dialect: simulated on a socket, with answers of the
-shapes that the public API references show, and refusing what they do not allow. The answer is made from what arrives, so that it
-proves that instructions, text, picture, tool and results have arrived unharmed. Text, calls, thoughts, the reason to end and the tokens
-are compared with what the provider said.
+Which official client was tried against which provider, with what. Each cell is a test ([`tests/sdk`](../tests/sdk)): the client,
+as its maker publishes it, calls a gateway, and the gateway calls a provider of that dialect: simulated on a socket, with answers
+of the shapes that the public API references show, and refusing what they do not allow. The answer is made from what arrives, so
+that it proves that instructions, text, picture, tool and results have arrived unharmed. Text, calls, thoughts, the reason to end
+and the tokens are compared with what the provider said.
 
 | | |
 |---|---|
@@ -35,11 +35,12 @@ are compared with what the provider said.
 | refused: `x` | 400 `unsupported_parameter`, naming the field: an answer without it would be another |
 | none | the client's own API has no words for it |
 
-*Thinking*: chat has no field to ask for the text of thoughts. Its clients read it where the provider shows it unasked, and keep its
-proof elsewhere. *Thoughts kept over tools*: the model thinks and calls two tools; beside their results it gets its thoughts back, with
-its signature. *Failure in mid-stream*, *stream that breaks off*: the text until then, and then an error of the client's own, never
-what looks like an end. Errors are those that the client knows: 429 as its error for rate limits, with the time to wait where it reads
-one, and an overload as a status that it tries again. [Translation](translation.md) says more about what is kept and lost.
+*Thinking*: chat has no field to ask for the text of thoughts. Its clients read it where the provider shows it unasked, and keep
+its proof elsewhere. *Thoughts kept over tools*: the model thinks and calls two tools; beside their results it gets its thoughts
+back, with its signature. *Failure in mid-stream*, *stream that breaks off*: the text until then, and then an error of the
+client's own, never what looks like an end. Errors are those that the client knows: 429 as its error for rate limits, with the
+time to wait where it reads one, and an overload as a status that it tries again. [Translation](translation.md) says more about
+what is kept and lost.
 """
 _COMMAND = "python -m tests.sdk.matrix --write"
 
