@@ -42,6 +42,8 @@ def test_paths_that_are_listed_lead_to_their_endpoint():
         ("count content", surfaces.COUNT_CONTENT),
         ("embed content", surfaces.EMBED_CONTENT),
         ("batch embed contents", surfaces.BATCH_EMBED_CONTENTS),
+        ("realtime", surfaces.REALTIME),
+        ("realtime client secrets", surfaces.REALTIME_SECRETS),
         ("models", surfaces.MODELS),
     ):
         paths = [re.sub(r"\{\w+\}", "some-model", path.rpartition(" ")[2]) for path in code(TABLE[name][1])]

@@ -30,14 +30,22 @@ class Upstream:
     title: str
     provider: str
     model: str
+    about: str
     base: str = ""  # what its base URL ends in
 
 
 UPSTREAMS = (
-    Upstream("chat", "OpenAI chat", "together", "acme/model-1", "/v1"),
-    Upstream("responses", "OpenAI Responses", "openai", "gpt-5-pro", "/v1"),
-    Upstream("messages", "Anthropic Messages", "anthropic", "claude-sonnet-5"),
-    Upstream("gemini", "Gemini", "gemini", "gemini-3.5-flash"),
+    Upstream(
+        "chat",
+        "OpenAI chat",
+        "together",
+        "acme/model-1",
+        "a model that nobody has described, and that thinks aloud",
+        "/v1",
+    ),
+    Upstream("responses", "OpenAI Responses", "openai", "gpt-5-pro", "`gpt-5-pro`, which has nothing else", "/v1"),
+    Upstream("messages", "Anthropic Messages", "anthropic", "claude-sonnet-5", "`claude-sonnet-5`"),
+    Upstream("gemini", "Gemini", "gemini", "gemini-3.5-flash", "`gemini-3.5-flash`"),
 )
 
 
