@@ -21,7 +21,7 @@ __all__ = ["record", "service", "token"]
 pytestmark = pytest.mark.django_db
 
 LAST = Usage(input=1000, output=200)
-BEFORE = Usage(input=70, cache_read=5, output=3, tier="priority", searches=2)
+BEFORE = Usage(input=70, cache_read=5, output=3, searches=2)
 
 
 def attempt(organization: Any, usage: Usage, *, model: str) -> dict[str, Any]:
