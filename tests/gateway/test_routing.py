@@ -173,7 +173,15 @@ def test_a_denied_model_is_not_reached_by_its_providers_name(acme: Tenant, mistr
     ruled(acme, denied_models=["gpt-test"])
     refused = status(acme, "gpt-test", 403)
     assert "denied models" in message(refused)
-    assert ask(acme, "openai_compatible/gpt-test").status_code == 403
+    response = ask(acme, "openai_compatible/gpt-test")
+    assert (response.status_code, response.json()["error"]["code"]) == (403, "model_not_allowed")
+
+
+def test_an_allowed_model_is_allowed_by_its_providers_name(acme: Tenant) -> None:
+    ruled(acme, allowed_models=["gpt-test"])
+    status(acme, "renamed", 403)
+    assert ask(acme, "openai_compatible/gpt-test").status_code == 200
+    assert ask(acme, "openai_compatible/renamed").status_code == 403
 
 
 def test_a_denied_model_is_not_reached_by_an_alias(acme: Tenant, mistral: Credential, upstream: FakeProvider) -> None:
@@ -215,11 +223,14 @@ def test_a_denied_spelling_bars_that_providers_routes_alone(
     served_by(acme, "gpt-test", "openai_compatible")
 
 
-def test_the_preferred_provider_is_asked_first_whatever_the_tiers(acme: Tenant, mistral: Credential) -> None:
+def test_the_preferred_provider_is_asked_first_whatever_tiers_and_shares(acme: Tenant, mistral: Credential) -> None:
     alias(acme, "fast", "gpt-test", "mistral/mistral-small-latest")
+    goals = (AliasGoal(model="gpt-test", weight=1000), AliasGoal(model="mistral/mistral-small-latest"))
+    alias(acme, "shared", *goals, strategy="weighted")
     assert answers(acme, "fast").headers["x-tollgate-provider"] == "openai_compatible"
     ruled(acme, preferred_provider="mistral")
     served_by(acme, "fast", "mistral")
+    assert {ask(acme, "shared").headers["x-tollgate-provider"] for _ in range(10)} == {"mistral"}
 
 
 # --- Draining and shares ---
