@@ -35,6 +35,7 @@ class Attempts:
         "_probed",
         "_rounds",
         "_route",
+        "_spared",
         "_strategy",
         "_stream",
         "_until",
@@ -62,16 +63,24 @@ class Attempts:
         self._route: Route | None = None
         self._began = 0.0
         self._probed: tuple[Circuit, ...] = ()
+        self._spared: set[str] = set()  # credentials that are asked again without our own addition
 
     def first(self) -> Route:
         """The route to begin with."""
         self._made = 1
         return self._begin(self._untried.pop(0))
 
+    def spares_usage(self, route: Route) -> bool:
+        """Whether usage is not to be asked for there: it may be what this call was refused for."""
+        return bool(self._spared) and route.credential.id in self._spared
+
     def succeeded(self, first_byte: float | None) -> None:
         """The attempt was answered. `first_byte`: seconds until that began; None: not known."""
         if self._route is None:
             return
+        if self.spares_usage(self._route):
+            # Only now: the refusal may have repeated a caller's own words, and the next one's usage would be an estimate.
+            self._health.refuses_stream_options(self._route.credential)
         self._health.succeeded(self._route, self._began, probed=self._probed)
         if first_byte is not None and self._strategy == "least_latency":
             self._health.answered(self._route, first_byte, stream=self._stream)
@@ -82,7 +91,7 @@ class Attempts:
         if self._route is None:
             return
         if failure.takes_no_stream_options:
-            self._health.refuses_stream_options(self._route.credential)
+            self._spared.add(self._route.credential.id)
         elif failure.lacks:
             self._health.lacking.learn(self._route.credential, failure.lacks)
         else:

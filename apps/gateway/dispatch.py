@@ -90,7 +90,7 @@ async def dispatch(exchange: Exchange, call: Call, pool: UpstreamPool, health: H
 async def _dispatch(exchange: Exchange, call: Call, attempts: Attempts, pool: UpstreamPool, health: Health) -> None:
     route, wait = attempts.first(), 0.0
     while True:
-        attempt = Attempt(route, call.way(route))
+        attempt = Attempt(route, call.way(route), spares_usage=attempts.spares_usage(route))
         watch = Watch(exchange.scope, exchange.receive)
         try:
             if wait:
@@ -223,6 +223,7 @@ async def _send(
         exchange.stream
         and way.usage_on_request
         and not (native and call.head.asks_for_usage)
+        and not attempt.spares_usage
         and health.takes_stream_options(credential)
     )
     body: bytes | Framed

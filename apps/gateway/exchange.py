@@ -53,14 +53,16 @@ class Attempt:
         "pause",
         "request_id",
         "route",
+        "spares_usage",
         "started",
         "status",
         "usage",
         "way",
     )
 
-    def __init__(self, route: Route, way: Endpoint) -> None:
+    def __init__(self, route: Route, way: Endpoint, *, spares_usage: bool = False) -> None:
         self.route = route
+        self.spares_usage = spares_usage  # its provider may have refused this call for being asked to tell usage
         self.way = way  # the endpoint that the provider is asked at
         self.started = time.perf_counter_ns()
         self.ended = 0

@@ -1,6 +1,7 @@
 """What the provider refuses: relayed, mended where it is ours to mend, or left to another attempt."""
 
 import math
+import re
 from collections.abc import Mapping
 
 import orjson
@@ -23,8 +24,8 @@ from apps.providers.quirks import means_stream_options
 from apps.providers.reasons import refusal_reason
 from apps.providers.refusals import openai_refusal
 
-# How Google refuses a key, with status 400.
-_BAD_KEY = b'"API_KEY_INVALID"'
+# How Google refuses a key, with status 400. Under its own name alone: other fields may repeat what a caller has written.
+_BAD_KEY = re.compile(rb'"reason"\s*:\s*"API_KEY_INVALID"')
 # How a provider says that it has no such endpoint; 404 may also be the model's.
 _NO_SUCH_ENDPOINT = frozenset({404, 405, 501})
 _NO_SUCH_MODEL = frozenset({"not_found_error", "NOT_FOUND"})
@@ -50,7 +51,7 @@ async def relay_error(
     if counted is not None and status in _NO_SUCH_ENDPOINT and code not in _NO_SUCH_MODEL:
         await answer_estimate(exchange, counted(estimated_input(call.body)))
         return
-    if (status in REFUSED and not reason) or (status == 400 and _BAD_KEY in body):
+    if (status in REFUSED and not reason) or (status == 400 and _BAD_KEY.search(body) is not None):
         label = attempt.route.credential.label
         raise UpstreamAuthFailed(
             f"The provider refuses this gateway's credential '{label}' with status {status}: an operator must mend it."

@@ -1,6 +1,6 @@
 """Log probabilities of tokens: Gemini's `logprobsResult`, and the list that OpenAI's chat gives. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from apps.providers.translation.form import Json
@@ -23,13 +23,16 @@ def read_chances(result: object) -> list[Json] | None:
     return found
 
 
-def write_chances(tokens: Iterable[Mapping[str, Any]]) -> Json:
-    """OpenAI's list as a `logprobsResult`."""
+def write_chances(tokens: object) -> Json:
+    """OpenAI's list as a `logprobsResult`. What is no token is passed over."""
     chosen, tops = [], []
-    for token in tokens:
+    for token in tokens if isinstance(tokens, list) else ():
+        if not _is_token(token):
+            continue
         chosen.append(_candidate(token))
         others = token.get("top_logprobs")
-        tops.append({"candidates": [_candidate(other) for other in others or () if isinstance(other, dict)]})
+        others = others if isinstance(others, list) else ()
+        tops.append({"candidates": [_candidate(other) for other in others if _is_token(other)]})
     return {"chosenCandidates": chosen, "topCandidates": tops}
 
 

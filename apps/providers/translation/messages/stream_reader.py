@@ -91,7 +91,7 @@ class MessagesReader:
             self._ended = True
             events.append(failed_of(event))
             return
-        if kind not in _TYPES:
+        if not isinstance(kind, str) or kind not in _TYPES:
             return
         if not self._begun:
             self._begin(event.get("message") if kind == "message_start" else None, events)

@@ -127,10 +127,14 @@ def annotation(citation: Citation, length: int) -> Json | None:
 def logprobs(tokens: Iterable[Any]) -> list[Json]:
     """Tokens of OpenAI's chat as those of an output text. What is no token is passed over."""
     return [
-        {**_token(token), "top_logprobs": [_token(top) for top in token.get("top_logprobs") or () if _is_token(top)]}
+        {**_token(token), "top_logprobs": [_token(top) for top in _tops(token.get("top_logprobs")) if _is_token(top)]}
         for token in tokens
         if _is_token(token)
     ]
+
+
+def _tops(tops: Any) -> list[Any]:
+    return tops if isinstance(tops, list) else []
 
 
 def _is_token(value: Any) -> bool:

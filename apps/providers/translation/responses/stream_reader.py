@@ -131,7 +131,7 @@ class ResponsesReader:
 
     def _item_added(self, data: Json) -> None:
         item = data.get("item")
-        if isinstance(item, dict) and item.get("type") in _ARGUMENTS:
+        if isinstance(item, dict) and isinstance(kind := item.get("type"), str) and kind in _ARGUMENTS:
             self._call(_place(data), item)
 
     def _item_done(self, data: Json) -> None:
