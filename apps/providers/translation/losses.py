@@ -34,9 +34,7 @@ class Losses:
         """`field` is left out: the answer is about the same without it. Raises UnsupportedParameter in strict mode."""
         if self._mode == "strict":
             self.impossible(field)
-        name = _UNPRINTABLE.sub(
-            "?", self.called(field)[:_NAME_MAX]
-        )  # clients may call their fields anything, and a header may not
+        name = shown(self.called(field))
         if name not in self.names and len(self.names) < _NAMES_MAX:
             self.names.append(name)
 
@@ -59,3 +57,8 @@ class Losses:
     def header(self) -> str:
         """What the answer's header tells; empty: nothing."""
         return "" if self._mode == "drop" else ", ".join(self.names)
+
+
+def shown(field: str) -> str:
+    """A field's path as a header and a message can tell it: clients may call their fields anything."""
+    return _UNPRINTABLE.sub("?", field[:_NAME_MAX])

@@ -30,8 +30,9 @@ def read_answer(body: bytes) -> Answer:
     """The answer. Raises ValueError for what is none."""
     said = orjson.loads(body)
     failed = failure_in(said) if isinstance(said, dict) else None
-    found = said.get("choices") if isinstance(said, dict) else None
-    if failed is None and (not isinstance(found, list) or not found):
+    listed = said.get("choices") if isinstance(said, dict) else None
+    choices = [choice for choice in listed if isinstance(choice, dict)] if isinstance(listed, list) else []
+    if failed is None and not choices:
         raise ValueError("an answer is an object with choices")
     answer = Answer(
         choices=[],
@@ -42,7 +43,6 @@ def read_answer(body: bytes) -> Answer:
         error=failed,
     )
     if failed is None:
-        choices = [choice for choice in found or [] if isinstance(choice, dict)]
         answer.choices = [_choice(choice, answer.id, place) for place, choice in enumerate(choices)]
         _cite(answer, said.get("citations"))
     if any(choice.finish == "error" for choice in answer.choices):
