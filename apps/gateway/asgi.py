@@ -228,6 +228,7 @@ class Gateway:
         metrics.in_flight.set(self._in_flight)
         metrics.directory_connected.set(int(self._directory.is_connected))
         metrics.routes_cooling.set(self._health.cooling)
+        metrics.show_routes(self._health.shown())
         metrics.store_connected.set(int(self._store.is_connected))
         metrics.settlements_waiting.set(self._counters.unsettled)
         metrics.directory_tokens.set(self._directory.size)

@@ -8,6 +8,7 @@ that is known to fail (apps.gateway.health) gets no second attempt from one call
 import random
 from collections.abc import Sequence
 
+from apps.gateway import metrics
 from apps.gateway.directory.views import Route, Strategy
 from apps.gateway.health.circuit import Circuit
 from apps.gateway.health.failure import Failure
@@ -90,6 +91,8 @@ class Attempts:
         """The attempt was not."""
         if self._route is None:
             return
+        if not failure.is_mended:
+            metrics.attempts_failed.labels(failure.kind).inc()
         if failure.takes_no_stream_options:
             self._spared.add(self._route.credential.id)
         elif failure.lacks:

@@ -1,7 +1,8 @@
-"""Prometheus metrics of the data plane. Labels are bounded: endpoints, statuses, our own error codes; never a model
-or a tenant."""
+"""Prometheus metrics of the data plane. Labels are bounded: endpoints, statuses, our own error codes; never a tenant, and models
+and credentials only of so many routes that fail."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -66,6 +67,15 @@ settlements_waiting = Gauge(
 routes_cooling = Gauge(
     "tollgate_routes_cooling", "Routes that are asked last as they have failed lately.", multiprocess_mode="livesum"
 )
+_route_open = Gauge(
+    "tollgate_route_open",
+    "Routes that fail: 1 while they are asked last, 0.5 while a probe finds out whether they have recovered, else 0.",
+    ("credential", "provider", "model"),
+    multiprocess_mode="livemax",
+)
+attempts_failed = Counter(
+    "tollgate_attempts_failed_total", "Attempts that a provider did not answer, whatever followed.", ("kind",)
+)
 limit_refusals = Counter("tollgate_limit_refusals_total", "Requests refused by a limit or a budget.", ("scope", "kind"))
 rebuilds = Counter("tollgate_budget_rebuilds_total", "Budgets whose counters were built from the ledger.", ("outcome",))
 
@@ -95,6 +105,28 @@ def observe(
     if first_byte is not None:
         first.observe(first_byte)
     overhead.observe(gateway)
+
+
+_ROUTES_MAX = 200
+_OTHERS = ("other", "other", "other")
+_routes: dict[tuple[str, str, str], float] = {}  # those that have been shown
+
+
+def show_routes(routes: Iterable[tuple[str, str, str, float]]) -> None:
+    """Show the routes that fail (credential's label, provider, model, and how), instead of those shown before.
+
+    Those beyond the first so many are shown as one: a label that was once shown stays until the process ends.
+    """
+    now: dict[tuple[str, str, str], float] = {}
+    for credential, provider, model, value in routes:
+        key = (credential, provider, model or "all")
+        if key not in _routes and len(_routes) + len(now) >= _ROUTES_MAX:
+            key = _OTHERS
+        now[key] = max(value, now.get(key, 0.0))
+    for key, value in {**dict.fromkeys(_routes, 0.0), **now}.items():
+        if _routes.get(key) != value:
+            _routes[key] = value
+            _route_open.labels(*key).set(value)
 
 
 def exposition() -> tuple[bytes, str]:

@@ -85,8 +85,9 @@ def stream_reason(dialect: str, beginning: bytes) -> Reason:
     """The same of a stream, from the events that it begins with."""
     if _MARKS.search(beginning) is None:
         return ""
-    events = [_read(data) for data in _DATA.findall(beginning)]
-    return "content_filter" if events and all(_is_barred(dialect, event) for event in events) else ""
+    events = [_read(data) for data in _DATA.findall(beginning) if data.strip() != b"[DONE]"]
+    found = [_is_barred(dialect, event) or _OPENS.get(dialect, _says)(event) for event in events]
+    return "content_filter" if True in found and False not in found else ""
 
 
 def _read(body: bytes) -> Mapping[str, Any]:
@@ -117,8 +118,8 @@ def _openai(answer: Mapping[str, Any]) -> bool:
     )
 
 
-def _said(message: Mapping[str, Any] | None) -> bool:
-    return message is not None and bool(message.get("content") or message.get("tool_calls"))
+def _said(message: object) -> bool:
+    return isinstance(message, dict) and bool(message.get("content") or message.get("tool_calls"))
 
 
 def _anthropic(answer: Mapping[str, Any]) -> bool:
@@ -135,6 +136,41 @@ def _gemini(answer: Mapping[str, Any]) -> bool:
     )
 
 
+# Events that may come before: they say nothing, nor that anything is barred. None: so it is; False: it says something.
+_ANTHROPIC_OPENINGS = frozenset({"message_start", "message_stop", "ping"})
+_RESPONSES_OPENINGS = frozenset({"response.created", "response.in_progress", "response.queued"})
+
+
+def _says(_event: Mapping[str, Any]) -> bool | None:
+    return False
+
+
+def _openai_opens(event: Mapping[str, Any]) -> bool | None:
+    if event.get("type") in _RESPONSES_OPENINGS:
+        return None
+    if event.get("type") == "response.incomplete":
+        return _is_barred("openai", event.get("response") or {})
+    choices = event.get("choices")
+    if not isinstance(choices, list):
+        return False
+    is_silent = all(
+        isinstance(choice, dict) and not choice.get("finish_reason") and not _said(choice.get("delta"))
+        for choice in choices
+    )
+    return None if is_silent else False
+
+
+def _anthropic_opens(event: Mapping[str, Any]) -> bool | None:
+    if event.get("type") in _ANTHROPIC_OPENINGS:
+        return None
+    delta = event.get("delta")
+    return event.get("type") == "message_delta" and isinstance(delta, dict) and delta.get("stop_reason") == "refusal"
+
+
+_OPENS: Mapping[str, Callable[[Mapping[str, Any]], bool | None]] = {
+    "openai": _openai_opens,
+    "anthropic": _anthropic_opens,
+}
 _LOOKS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "openai": _openai,
     "anthropic": _anthropic,

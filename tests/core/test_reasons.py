@@ -141,6 +141,62 @@ def test_an_answer_that_says_nothing_is_told_from_one_that_says_something(
     assert stream_reason(dialect, b"data: " + json.dumps(answer).encode() + b"\n\n") == wanted
 
 
+STREAMS = [
+    (
+        "openai",
+        [{"choices": [], "prompt_filter_results": []}, {"choices": [{"delta": {"role": "assistant"}}]}, CHAT],
+        True,
+    ),
+    ("openai", [{"choices": [{"delta": {"content": "It"}}]}, CHAT], False),
+    ("openai", [CHAT, {"choices": [], "usage": {"prompt_tokens": 1}}], True),
+    (
+        "openai",
+        [
+            {"type": "response.created", "response": {}},
+            {
+                "type": "response.incomplete",
+                "response": {"incomplete_details": {"reason": "content_filter"}, "output": []},
+            },
+        ],
+        True,
+    ),
+    (
+        "openai",
+        [
+            {"type": "response.output_text.delta", "delta": "It"},
+            {"type": "response.incomplete", "response": {"incomplete_details": {"reason": "content_filter"}}},
+        ],
+        False,
+    ),
+    (
+        "anthropic",
+        [
+            {"type": "message_start", "message": {"content": [], "stop_reason": None}},
+            {"type": "message_delta", "delta": {"stop_reason": "refusal"}},
+            {"type": "message_stop"},
+        ],
+        True,
+    ),
+    (
+        "anthropic",
+        [
+            {"type": "message_start", "message": {}},
+            {"type": "content_block_start", "content_block": {"type": "text", "text": ""}},
+            {"type": "message_delta", "delta": {"stop_reason": "refusal"}},
+        ],
+        False,
+    ),
+]
+
+
+@pytest.mark.parametrize(("dialect", "events", "is_barred"), STREAMS)
+def test_what_opens_a_stream_says_nothing_yet(dialect: str, events: list[dict[str, Any]], is_barred: bool) -> None:
+    raw = b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in events)
+    assert stream_reason(dialect, raw) == ("content_filter" if is_barred else "")
+    if dialect == "openai":
+        assert stream_reason(dialect, raw + b"data: [DONE]\n\n") == ("content_filter" if is_barred else "")
+
+
 def test_a_stream_that_also_says_something_is_an_answer() -> None:
     first = b'data: {"candidates":[{"content":{"parts":[{"text":"Hi"}]}}]}\r\n\r\n'
     last = b'data: {"candidates":[{"finishReason":"SAFETY"}]}\r\n\r\n'

@@ -88,6 +88,7 @@ class Circuit:
 
     def is_over(self, now: float) -> bool:
         """Whether nothing of it need be kept."""
+        self._expire(now)
         return not self.until and now > self._heard_at + _FORGOTTEN
 
     # --- What becomes of calls ---

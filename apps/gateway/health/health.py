@@ -204,6 +204,13 @@ class Health:
         now = self.clock()
         return sum(not circuit.is_closed and circuit.is_last(now) for circuit in self.circuits.values())
 
+    def shown(self) -> Iterator[tuple[str, str, str, float]]:
+        """Of those: the credential's label, its provider, the model, and 1, or 0.5 where a probe is to find out."""
+        now = self.clock()
+        for (credential, model), circuit in self.circuits.items():
+            if (named := self.labels.get(credential)) is not None and circuit.is_last(now):
+                yield *named, model, 0.5 if circuit.waits(now) else 1.0
+
     def learn(self, shut: Shut, until: float) -> None:
         """Another process has opened a circuit, until then (on the clock)."""
         key = shut.credential, shut.model
