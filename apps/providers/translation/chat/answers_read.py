@@ -31,7 +31,8 @@ def read_answer(body: bytes) -> Answer:
     said = orjson.loads(body)
     failed = failure_in(said) if isinstance(said, dict) else None
     found = said.get("choices") if isinstance(said, dict) else None
-    if failed is None and (not isinstance(found, list) or not found):
+    choices = [choice for choice in found if isinstance(choice, dict)] if isinstance(found, list) else []
+    if failed is None and not choices:
         raise ValueError("an answer is an object with choices")
     answer = Answer(
         choices=[],
@@ -42,7 +43,6 @@ def read_answer(body: bytes) -> Answer:
         error=failed,
     )
     if failed is None:
-        choices = [choice for choice in found or [] if isinstance(choice, dict)]
         answer.choices = [_choice(choice, answer.id, place) for place, choice in enumerate(choices)]
         _cite(answer, said.get("citations"))
     if any(choice.finish == "error" for choice in answer.choices):
