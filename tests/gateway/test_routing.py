@@ -1,6 +1,7 @@
 """Names and where they lead: models, provider/model, aliases with targets in order, by share and by pattern; draining."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 import pytest
 from django.utils.timezone import now
@@ -10,8 +11,9 @@ from apps.policies.selectors.explain import explain_call
 from apps.providers.actions import credential_drain, credential_undrain, credential_update, model_add, model_update
 from apps.providers.aliases.actions import AliasGoal, alias_remove, alias_update
 from apps.providers.models import Credential
+from apps.providers.prices.actions import price_set
 from tests.support.gateway import GatewayProcess, eventually
-from tests.support.governed import ruled
+from tests.support.governed import LONG_AGO, ruled
 from tests.support.provider import FakeProvider
 from tests.support.routes import alias, answers, ask, asked, message, served_by, status
 from tests.support.tenant import ACTOR, Tenant, tenant
@@ -141,6 +143,25 @@ def test_a_pattern_catches_names_and_its_star_goes_into_the_target(
     assert asked(spare) == ["mistral-small-latest"]
     assert answers(acme, "m-brand-new").headers["x-tollgate-model"] == "mistral-brand-new"
     assert answers(acme, "m-large-3").headers["x-tollgate-provider"] == "openai_compatible"
+
+
+def test_what_only_an_alias_names_costs_what_the_book_says(acme: Tenant, mistral: Credential) -> None:
+    for model, usd in (("mistral-9", 2), ("mistral-brand-new", 3)):
+        price_set(
+            organization=acme.organization,
+            provider="mistral",
+            model=model,
+            prices={"input": Decimal(0), "output": Decimal(0), "per_request": Decimal(usd * 1_000_000)},
+            effective_from=LONG_AGO,
+            actor=ACTOR,
+        )
+    alias(acme, "m-*", "mistral/mistral-*")
+    alias(acme, "new", AliasGoal(model="mistral-brand-new", credential=mistral))
+    for name, usd in (("m-9", 2), ("m-brand-new", 3), ("new", 3)):
+        response = answers(acme, name)
+        assert acme.record(response.headers["x-request-id"]).cost_usd == usd
+    response = answers(acme, "m-unpriced")
+    assert acme.record(response.headers["x-request-id"]).cost_usd is None
 
 
 def test_a_pattern_does_not_revive_what_is_disabled(acme: Tenant, mistral: Credential) -> None:

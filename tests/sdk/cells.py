@@ -30,20 +30,27 @@ UNASKED: Mapping[tuple[str, str], str] = {
     ("responses", "stop"): "Responses has no stop sequences",
     ("messages", "logprobs"): "Messages tells no probabilities",
 }
-_NO_STOP = Loss("stop", "Responses has no stop sequences")
-_ONE = Loss("n", "Responses gives one answer")
-_ONE_MESSAGE = Loss("n", "Messages gives one answer")
-_NO_PROBABILITIES = Loss("logprobs", "Messages tells no probabilities")
-_NO_NAME = Loss("file.filename", "Gemini takes no name of the file", is_hint=True)
-_NOT_STRICT = Loss("tools[0].function.strict", "Gemini holds no call to its schema", is_hint=True)
+_NO_STOP = "Responses has no stop sequences"
+_ONE = "Responses gives one answer"
+_ONE_MESSAGE = "Messages gives one answer"
+_NO_PROBABILITIES = "Messages tells no probabilities"
+_NO_NAME = "Gemini takes no name of the file"
+_NOT_STRICT = Loss("tools[0].strict", "Gemini holds no call to its schema", is_hint=True)
 _TOOLS = ("tool", "tools", "results", "proof")
 # By the client's dialect, the provider's, and feature.
 LOSSES: Mapping[tuple[str, str, str], Loss] = {
-    **{(client, "responses", "stop"): _NO_STOP for client in ("chat", "messages", "gemini")},
-    **{(client, "responses", "several"): _ONE for client in ("chat", "gemini")},
-    **{(client, "messages", "several"): _ONE_MESSAGE for client in ("chat", "gemini")},
-    **{(client, "messages", "logprobs"): _NO_PROBABILITIES for client in ("chat", "responses", "gemini")},
-    **{(client, "gemini", "document"): _NO_NAME for client in ("chat", "responses")},
+    ("chat", "responses", "stop"): Loss("stop", _NO_STOP),
+    ("messages", "responses", "stop"): Loss("stop_sequences", _NO_STOP),
+    ("gemini", "responses", "stop"): Loss("generationConfig.stopSequences", _NO_STOP),
+    ("chat", "responses", "several"): Loss("n", _ONE),
+    ("gemini", "responses", "several"): Loss("generationConfig.candidateCount", _ONE),
+    ("chat", "messages", "several"): Loss("n", _ONE_MESSAGE),
+    ("gemini", "messages", "several"): Loss("generationConfig.candidateCount", _ONE_MESSAGE),
+    ("chat", "messages", "logprobs"): Loss("logprobs", _NO_PROBABILITIES),
+    ("responses", "messages", "logprobs"): Loss("top_logprobs", _NO_PROBABILITIES),
+    ("gemini", "messages", "logprobs"): Loss("generationConfig.responseLogprobs", _NO_PROBABILITIES),
+    ("chat", "gemini", "document"): Loss("file.filename", _NO_NAME, is_hint=True),
+    ("responses", "gemini", "document"): Loss("input_file.filename", _NO_NAME, is_hint=True),
     # OpenAI's own default for Responses is strict, so its clients send it.
     **{("responses", "gemini", f"{tool}{how}"): _NOT_STRICT for tool in _TOOLS for how in ("", "-streamed")},
 }

@@ -334,7 +334,7 @@ def test_hints_are_named_once_for_each_kind() -> None:
     assert request.left == [
         "prompt_cache_retention",
         "client_metadata",
-        "(a field of another name)",
+        "x??set-cookie",
         "input[0].phase",
         "input[2]",
         "tools[0].defer_loading",
@@ -402,6 +402,14 @@ def test_what_is_no_json_object_is_refused() -> None:
     for body in (b"", b"{", b"[]", b'"x"', b"[" * 5000):
         with pytest.raises(InvalidJson):
             SPOKEN.read_request(body, "m", None)
+
+
+@pytest.mark.parametrize("depth", [240, 300, 900])
+def test_what_answers_repeat_of_a_request_can_be_written(depth: int) -> None:
+    deep = '{"a":' * depth + "1" + "}" * depth
+    for field in ('"tools":[{"type":"function","name":"f","note":%s}]', '"text":{"format":{"type":"text","note":%s}}'):
+        with pytest.raises(InvalidValue):
+            SPOKEN.read_request(('{"model":"m","input":"x",%s}' % (field % deep)).encode(), "", None)
 
 
 WORDS = st.sampled_from(

@@ -8,6 +8,7 @@ from apps.gateway.streams import StreamMeter
 from apps.gateway.surfaces import STREAM_GENERATE_ARRAY, Endpoint
 from apps.gateway.translation.refusal import UpstreamRefusal
 from apps.gateway.translation.stream import TranslatedStream
+from apps.providers.translation.called import called_by
 from apps.providers.translation.gemini import array_of
 from apps.providers.translation.losses import Losses
 from apps.providers.translation.registry import SPOKEN
@@ -47,6 +48,7 @@ class TextTranslation:
             if field in _CONTINUED:
                 losses.impossible(field, remedy)
             losses.meaning(field, remedy)
+        losses.called = called_by(self._spoken.name)  # what the reader has left out it has called so itself
         return spoken.write_request(request, route.upstream, losses), losses.header
 
     def answer(self, way: Endpoint, body: bytes, usage: Usage) -> bytes:

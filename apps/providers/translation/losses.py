@@ -9,6 +9,7 @@ import re
 from typing import NoReturn
 
 from apps.core.errors import UnsupportedParameter
+from apps.providers.translation.called import Called
 
 _NAMES_MAX = 32
 _NAME_MAX = 100  # characters
@@ -16,20 +17,24 @@ _UNPRINTABLE = re.compile(r"[^!-~]|,")
 
 
 class Losses:
-    """Gathers what one request loses on its way to one provider. `target`: as messages name it, such as "Anthropic's Messages"."""
+    """Gathers what one request loses on its way to one provider. `target`: as messages name it, such as "Anthropic's Messages".
 
-    __slots__ = ("_mode", "names", "target")
+    `called`: what the client calls a field that is named in chat's words; it may be set anew on the way.
+    """
+
+    __slots__ = ("_mode", "called", "names", "target")
 
     def __init__(self, mode: str, target: str) -> None:
         self._mode = mode
         self.target = target
+        self.called: Called = str
         self.names: list[str] = []  # JSON paths in the client's words, in order, each once
 
     def hint(self, field: str) -> None:
         """`field` is left out: the answer is about the same without it. Raises UnsupportedParameter in strict mode."""
         if self._mode == "strict":
             self.impossible(field)
-        name = _UNPRINTABLE.sub("?", field[:_NAME_MAX])  # clients may call their fields anything, and a header may not
+        name = shown(self.called(field))
         if name not in self.names and len(self.names) < _NAMES_MAX:
             self.names.append(name)
 
@@ -44,6 +49,7 @@ class Losses:
 
     def impossible(self, field: str, remedy: str = "") -> NoReturn:
         """Without `field` there is no request. Raises UnsupportedParameter."""
+        field = self.called(field)
         message = f"'{field}' cannot be expressed in {self.target}, which serves this model."
         raise UnsupportedParameter(f"{message} {remedy}".rstrip(), param=field)
 
@@ -51,3 +57,8 @@ class Losses:
     def header(self) -> str:
         """What the answer's header tells; empty: nothing."""
         return "" if self._mode == "drop" else ", ".join(self.names)
+
+
+def shown(field: str) -> str:
+    """A field's path as a header and a message can tell it: clients may call their fields anything."""
+    return _UNPRINTABLE.sub("?", field[:_NAME_MAX])

@@ -30,8 +30,8 @@ def read_answer(body: bytes) -> Answer:
     """The answer. Raises ValueError for what is none."""
     said = orjson.loads(body)
     failed = failure_in(said) if isinstance(said, dict) else None
-    found = said.get("choices") if isinstance(said, dict) else None
-    choices = [choice for choice in found if isinstance(choice, dict)] if isinstance(found, list) else []
+    listed = said.get("choices") if isinstance(said, dict) else None
+    choices = [choice for choice in listed if isinstance(choice, dict)] if isinstance(listed, list) else []
     if failed is None and not choices:
         raise ValueError("an answer is an object with choices")
     answer = Answer(

@@ -2,24 +2,22 @@
 
 from typing import Any
 
-import orjson
-
-from apps.providers.translation.chat.fields import Fields, Lost
-from apps.providers.translation.chat.parts_read import image_of, read_cache, read_citation, read_content
+from apps.providers.translation.chat.parts_read import MARKS, image_of, read_cache, read_citation, read_content
 from apps.providers.translation.chat.thoughts import read_call_signature, read_thoughts
+from apps.providers.translation.fields import Fields, Unkept, json_bytes
 from apps.providers.translation.form import Citation, Image, Message, Part, Refusal, Text, ToolCall, ToolResult
 
 _ROLES = "system, developer, user, assistant or tool"
 
 
-def read_messages(request: Fields, lost: Lost) -> tuple[list[Text], list[Message]]:
+def read_messages(request: Fields, unkept: Unkept) -> tuple[list[Text], list[Message]]:
     """Instructions before the first turn, and the turns. Results of tools that follow each other are one turn.
 
     Raises BadRequest naming the field.
     """
-    if request.get("messages") is None:
+    if not request.has("messages"):
         raise request.missing("messages")
-    conversation = _Conversation(lost)
+    conversation = _Conversation(unkept)
     for message in request.objects("messages"):
         conversation.add(message)
     return conversation.system, conversation.messages
@@ -28,10 +26,10 @@ def read_messages(request: Fields, lost: Lost) -> tuple[list[Text], list[Message
 class _Conversation:
     """The messages read so far, and the calls of tools among them."""
 
-    def __init__(self, lost: Lost) -> None:
+    def __init__(self, unkept: Unkept) -> None:
         self.system: list[Text] = []
         self.messages: list[Message] = []
-        self._lost = lost
+        self._unkept = unkept
         self._names: dict[str, str] = {}  # of called tools, by the call's id
         self._unanswered: dict[str, str] = {}  # id of the last call of a function in the older form, by its name
 
@@ -48,19 +46,21 @@ class _Conversation:
                 self._add_result(message, role)
             case _:
                 raise message.impossible("role", f"use {_ROLES}")
-        self._lost.leave_unread(message, "messages")
+        self._unkept.leave_others(message, _KNOWN[role])
 
     def _add_instruction(self, message: Fields) -> None:
         texts: list[Text] = []
-        for part in read_content(message, self._lost):
+        for part in read_content(message, self._unkept):
             if isinstance(part, Text):
                 texts.append(part)
             else:
-                self._lost.refuse(
-                    message.at("content"), "Instructions are text: send anything else in a turn of the user."
+                self._unkept.refuse(
+                    message.named("content"), "Instructions are text: send anything else in a turn of the user."
                 )
         if not self.messages:
             self.system += texts
+            if message.has("name"):
+                self._unkept.leave(message.named("name"))
         elif texts:
             self.messages.append(Message("system", list(texts), message.text("name")))
 
@@ -69,23 +69,23 @@ class _Conversation:
             self.messages.append(Message(role, parts, message.text("name")))
 
     def _said_by_user(self, message: Fields) -> list[Part]:
-        if message.get("content") is None:
+        if not message.has("content"):
             raise message.missing("content")
-        return read_content(message, self._lost)
+        return read_content(message, self._unkept)
 
     def _said_by_assistant(self, message: Fields) -> list[Part]:
-        lost = self._lost
-        thoughts = read_thoughts({name: message.get(name) for name in _THOUGHTS})
+        unkept = self._unkept
+        thoughts = read_thoughts(message.json)
         parts: list[Part] = [*thoughts]
-        content = [part for part in read_content(message, lost) if not isinstance(part, Text) or part.text]
+        content = [part for part in read_content(message, unkept) if not isinstance(part, Text) or part.text]
         self._cite(message, content)
         parts += content
         if refusal := message.text("refusal"):
             parts.append(Refusal(refusal))
         parts += self._pictures(message)
         parts += self._calls(message)
-        if message.get("audio") is not None:
-            lost.refuse(message.at("audio"), "Send what was said as text: only its provider keeps the sound.", "audio")
+        if message.has("audio"):
+            unkept.refuse(message.named("audio"), "Send what was said as text: only its provider keeps the sound.")
         return parts
 
     def _cite(self, message: Fields, content: list[Part]) -> None:
@@ -114,9 +114,7 @@ class _Conversation:
         return calls
 
     def _call(self, call: Fields) -> ToolCall:
-        said = {"extra_content": call.get("extra_content")}
-        call.get("index")  # of streams, which clients put together may have kept
-        signature, origin = read_call_signature(said)
+        signature, origin = read_call_signature(call.json)
         if call.text("type") == "custom":
             custom = call.required_inner("custom")
             found = ToolCall(
@@ -131,7 +129,7 @@ class _Conversation:
                 id=call.required_text("id"), name=function.required_text("name"), arguments=_arguments(function)
             )
         found.signature, found.origin = signature, origin
-        self._lost.leave_unread(call, "tool_calls")
+        self._unkept.leave_others(call, _CALL)
         return found
 
     def _add_result(self, message: Fields, role: str) -> None:
@@ -139,11 +137,13 @@ class _Conversation:
         is_legacy = role == "function"
         made_by = self._unanswered.pop(name, f"call_{name}") if is_legacy else message.required_text("tool_call_id")
         result = ToolResult(id=made_by, name=self._names.get(made_by, name), cache=read_cache(message))
-        for part in read_content(message, self._lost):
+        for part in read_content(message, self._unkept):
             if isinstance(part, Text | Image):
                 result.parts.append(part)
             else:
-                self._lost.refuse(message.at("content"), "Send results of tools as text or pictures.", "tool content")
+                self._unkept.refuse(
+                    message.named("content"), "Send results of tools as text or pictures.", "tool content"
+                )
         last = self.messages[-1] if self.messages else None
         if last is not None and last.role == "user" and all(isinstance(part, ToolResult) for part in last.parts):
             last.parts.append(result)
@@ -151,7 +151,16 @@ class _Conversation:
             self.messages.append(Message("user", [result]))
 
 
-_THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details")
+_SAID = frozenset({"role", "content", "name"})
+_BY_ASSISTANT = _SAID | {"reasoning_content", "reasoning", "reasoning_details", "refusal", "annotations", "citations"}
+_KNOWN = {
+    **dict.fromkeys(("system", "developer", "user"), _SAID),
+    "assistant": _BY_ASSISTANT | {"images", "tool_calls", "function_call", "audio"},
+    "tool": _SAID | {"tool_call_id", *MARKS},
+    "function": _SAID | {*MARKS},
+}
+# `index`: of streams, which clients that put them together may have kept.
+_CALL = frozenset({"id", "type", "function", "custom", "index", "extra_content"})
 
 
 def _loose_citation(said: dict[str, Any]) -> Citation:
@@ -162,10 +171,7 @@ def _loose_citation(said: dict[str, Any]) -> Citation:
 
 def _arguments(function: Fields) -> str:
     """JSON text, which some clients send as what it means."""
-    said = function.get("arguments")
+    said = function.json.get("arguments")
     if isinstance(said, dict | list):
-        try:
-            return orjson.dumps(said).decode()
-        except TypeError as exc:  # too deep
-            raise function.wrong("arguments", "a JSON text") from exc
+        return json_bytes(said, function.named("arguments")).decode()
     return function.text("arguments") or "{}"

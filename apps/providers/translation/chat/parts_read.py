@@ -3,28 +3,45 @@
 from typing import Any
 
 from apps.providers.translation.chat.data_urls import plain_text, sound_type, split_data_url, type_by_name
-from apps.providers.translation.chat.fields import Fields, Lost
+from apps.providers.translation.fields import Fields, Unkept
 from apps.providers.translation.form import Audio, Citation, File, Image, Part, Refusal, Text, Thinking
+from apps.providers.translation.losses import shown
 
+# How a prompt is marked to be kept up to here: OpenAI's field, or Anthropic's, as many clients send it.
+MARKS = ("prompt_cache_breakpoint", "cache_control")
 _LONG_LIVED = frozenset({"1h", "12h", "24h"})
 
+_KNOWN = {
+    kind: frozenset({"type", *names, *MARKS})
+    for kinds, names in (
+        (("text", "input_text", "output_text"), ("text",)),
+        (("refusal",), ("refusal",)),
+        (("image_url", "input_image"), ("image_url", "detail")),
+        (("input_audio",), ("input_audio",)),
+        (("file",), ("file",)),
+        (("input_file",), ("filename", "file_data", "file_url", "file_id")),
+        (("thinking",), ("thinking",)),
+    )
+    for kind in kinds
+}
 
-def read_content(message: Fields, lost: Lost) -> list[Part]:
-    """The parts of `content`, which may be a string. None for null; what cannot be kept is told to `lost`."""
-    content = message.get("content")
+
+def read_content(message: Fields, unkept: Unkept) -> list[Part]:
+    """The parts of `content`, which may be a string; none for null."""
+    content = message.json.get("content")
     if content is None:
         return []
     if isinstance(content, str):
         return [Text(content)]
     if not isinstance(content, list):
         raise message.wrong("content", "a string or an array of parts")
-    parts = [read_part(part, lost) for part in message.objects("content")]
+    parts = [read_part(part, unkept) for part in message.objects("content")]
     return [part for part in parts if part is not None]
 
 
-def read_part(part: Fields, lost: Lost) -> Part | None:
+def read_part(part: Fields, unkept: Unkept) -> Part | None:
     """One part; None for one that is left out."""
-    kind = part.text("type") or ("text" if part.get("text") is not None else "")
+    kind = part.text("type") or ("text" if part.has("text") else "")
     cache = read_cache(part)
     found: Part | None
     match kind:
@@ -39,20 +56,20 @@ def read_part(part: Fields, lost: Lost) -> Part | None:
         case "file" | "input_file":
             found = _file(part.required_inner("file") if kind == "file" else part, cache)
         case "thinking":  # Mistral's
-            found = Thinking(text=thinking_text(part.get("thinking")))
+            found = Thinking(text=thinking_text(part.json.get("thinking")))
         case "":
             raise part.missing("type")
         case _:
-            lost.refuse(part.path, f"Send the content of this part of type '{_shown(kind)}' as text.", f"part {kind}")
+            unkept.refuse(part.path, f"Send the content of this part of type '{shown(kind)}' as text.", f"part {kind}")
             return None
-    lost.leave_unread(part, "part")
+    unkept.leave_others(part, _KNOWN[kind])
     return found
 
 
 def read_cache(fields: Fields) -> str:
-    """The lifetime for which a prompt is marked to be kept up to here: OpenAI's mark, or Anthropic's, as many clients send it."""
-    for name in ("prompt_cache_breakpoint", "cache_control"):
-        mark = fields.get(name)
+    """The lifetime for which the prompt is marked to be kept; empty without a mark."""
+    for name in MARKS:
+        mark = fields.json.get(name)
         if isinstance(mark, dict):
             return "1h" if mark.get("ttl") in _LONG_LIVED else "5m"
     return ""
@@ -90,11 +107,11 @@ def image_of(url: str, *, detail: str = "", cache: str = "") -> Image:
 
 
 def _image(part: Fields, cache: str) -> Image:
-    said = part.get("image_url")
+    said, detail = part.json.get("image_url"), part.text("detail")
     if isinstance(said, str):  # as Responses has it, and many servers take it
-        return image_of(said, detail=part.text("detail"), cache=cache)
+        return image_of(said, detail=detail, cache=cache)
     picture = part.required_inner("image_url")
-    return image_of(picture.required_text("url"), detail=picture.text("detail"), cache=cache)
+    return image_of(picture.required_text("url"), detail=picture.text("detail") or detail, cache=cache)
 
 
 def _audio(sound: Fields) -> Audio:
@@ -117,7 +134,3 @@ def _file(document: Fields, cache: str) -> File:
     if text is not None:
         return File(text=text, media_type=media_type, name=name, cache=cache)
     return File(data=content, media_type=media_type, name=name, cache=cache)
-
-
-def _shown(kind: str) -> str:
-    return kind[:40]

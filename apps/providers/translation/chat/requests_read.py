@@ -1,89 +1,98 @@
 """Reading a client's chat request. Pure."""
 
-from typing import Any
-
-import orjson
-
-from apps.core.errors import InvalidJson
-from apps.providers.translation.chat.fields import Fields, Lost
 from apps.providers.translation.chat.messages_read import read_messages
-from apps.providers.translation.chat.parts_read import read_cache
+from apps.providers.translation.chat.parts_read import MARKS, read_cache
+from apps.providers.translation.fields import Fields, Unkept, parsed
 from apps.providers.translation.form import Format, Reasoning, Request, Tool, ToolChoice
 
 # What `Request.echo` of a chat request tells its answer's writer: the client knows functions only in their older form.
 LEGACY_FUNCTIONS = "functions"
 
-# Without these the answer is about the same, and no other dialect has them.
-_HINTS = ("prediction", "prompt_cache_retention", "prompt_cache_options")
+# What is read. Of the rest nothing is known, or no other dialect has it, and the answer is about the same without it.
+_KNOWN = frozenset(
+    {"model", "messages", "stream", "stream_options", "tools", "functions", "tool_choice", "function_call"}
+    | {
+        "parallel_tool_calls",
+        "max_completion_tokens",
+        "max_tokens",
+        "temperature",
+        "top_p",
+        "top_k",
+        "n",
+        "seed",
+        "stop",
+    }
+    | {
+        "frequency_penalty",
+        "presence_penalty",
+        "logit_bias",
+        "logprobs",
+        "top_logprobs",
+        "response_format",
+        "verbosity",
+    }
+    | {"modalities", "audio", "web_search_options", "moderation", "reasoning_effort", "include_reasoning", "reasoning"}
+    | {"thinking", "user", "safety_identifier", "metadata", "store", "service_tier", "prompt_cache_key"}
+)
+_TOOL = frozenset({"type", "function", *MARKS})
+_STREAM_OPTIONS = frozenset({"include_usage", "include_obfuscation"})
 
 
 def read_request(body: bytes, model: str, stream: bool | None) -> Request:  # noqa: FBT001 - the signature that Spoken asks for
     """The request. `model`, `stream`: of the path, if it says them. Raises BadRequest naming the field."""
-    try:
-        said = orjson.loads(body)
-    except orjson.JSONDecodeError as exc:
-        raise InvalidJson(f"The request body is not valid JSON ({exc}): send a JSON object.") from exc
-    if not isinstance(said, dict):
-        raise InvalidJson("The request body must be a JSON object.")
-    fields, lost = Fields(said), Lost()
+    fields, unkept = parsed(body), Unkept()
     named = fields.text("model")
     if not model and not named:
         raise fields.missing("model")
-    system, messages = read_messages(fields, lost)
+    system, messages = read_messages(fields, unkept)
     streamed = fields.flag("stream")
     request = Request(
         model=model or named,
         messages=messages,
         system=system,
         stream=bool(streamed if stream is None else stream),
-        left=lost.left,
-        fatal=lost.fatal,
+        left=unkept.left,
+        fatal=unkept.fatal,
     )
-    _read_tools(fields, request, lost)
+    _read_tools(fields, request, unkept)
     _read_sampling(fields, request)
-    _read_answer_form(fields, request, lost)
+    _read_answer_form(fields, request, unkept)
     _read_reasoning(fields, request)
-    _read_labels(fields, request, lost)
-    _read_stream_options(fields, request, lost)
-    for name in _HINTS:
-        if fields.get(name) is not None:
-            lost.leave(name)
-    lost.leave_unread(fields)
+    _read_labels(fields, request, unkept)
+    _read_stream_options(fields, request, unkept)
+    unkept.leave_others(fields, _KNOWN)
     return request
 
 
-def _read_tools(fields: Fields, request: Request, lost: Lost) -> None:
+def _read_tools(fields: Fields, request: Request, unkept: Unkept) -> None:
     for tool in fields.objects("tools"):
         kind = tool.text("type") or "function"
         if kind == "function":
             request.tools.append(_tool(tool.required_inner("function"), read_cache(tool)))
-            lost.leave_unread(tool, "tools")
+            unkept.leave_others(tool, _TOOL)
         else:
-            lost.refuse(tool.path, "Offer functions only.", f"tool {kind}")
+            unkept.refuse(tool.path, "Offer functions only.", f"tool {kind}")
     legacy = fields.objects("functions")
     request.tools += [_tool(function, "") for function in legacy]
-    if legacy or fields.get("function_call") is not None:
+    if legacy or fields.has("function_call"):
         request.echo[LEGACY_FUNCTIONS] = True
-    choice = "tool_choice" if fields.get("tool_choice") is not None else "function_call"
-    request.tool_choice = _tool_choice(fields, choice, lost)
-    parallel = fields.flag("parallel_tool_calls")
-    if parallel is not None:
-        request.parallel_tools = parallel
+    choice = "tool_choice" if fields.has("tool_choice") else "function_call"
+    request.tool_choice = _tool_choice(fields, choice, unkept)
+    request.parallel_tools = fields.flag("parallel_tool_calls")
 
 
 def _tool(function: Fields, cache: str) -> Tool:
-    parameters = function.inner("parameters")
     return Tool(
         name=function.required_text("name"),
         description=function.text("description"),
-        parameters=None if parameters is None else function.get("parameters"),
+        parameters=function.free("parameters"),
         strict=function.flag("strict"),
         cache=cache,
     )
 
 
-def _tool_choice(fields: Fields, name: str, lost: Lost) -> ToolChoice | None:
-    said = fields.get(name)
+def _tool_choice(fields: Fields, name: str, unkept: Unkept) -> ToolChoice | None:
+    said = fields.json.get(name)
     if said is None:
         return None
     if isinstance(said, str):
@@ -101,7 +110,7 @@ def _tool_choice(fields: Fields, name: str, lost: Lost) -> ToolChoice | None:
         case "allowed_tools":
             return _allowed(choice.inner("allowed_tools") or choice)
         case "custom":
-            lost.refuse(name, "Choose among functions.")
+            unkept.refuse(name, "Choose among functions.")
             return None
         case _:  # {"type": "function", "function": {"name": …}}, or its older form {"name": …}
             named = choice.inner("function") or choice
@@ -114,61 +123,57 @@ def _allowed(allowed: Fields) -> ToolChoice:
 
 
 def _read_sampling(fields: Fields, request: Request) -> None:
-    request.max_output = fields.whole("max_completion_tokens")
-    older = fields.whole("max_tokens")
+    request.max_output = fields.count("max_completion_tokens")
+    older = fields.count("max_tokens")
     if request.max_output is None:
         request.max_output = older
     request.temperature, request.top_p = fields.number("temperature"), fields.number("top_p")
     request.frequency_penalty = fields.number("frequency_penalty")
     request.presence_penalty = fields.number("presence_penalty")
-    request.top_k = fields.whole("top_k", least=None)
-    request.seed = fields.whole("seed", least=None)
-    request.n = fields.whole("n")
-    request.logit_bias = None if fields.inner("logit_bias") is None else fields.get("logit_bias") or None
-    alternatives = fields.whole("top_logprobs")
-    if fields.flag("logprobs") or (alternatives and fields.get("logprobs") is None):
+    request.top_k = fields.whole("top_k")
+    request.seed = fields.whole("seed")
+    request.n = fields.count("n")
+    request.logit_bias = fields.free("logit_bias") or None
+    alternatives = fields.count("top_logprobs")
+    if fields.flag("logprobs") or (alternatives and not fields.has("logprobs")):
         request.logprobs = alternatives or 0
-    stop = fields.get("stop")
+    stop = fields.json.get("stop")
     if isinstance(stop, str):
         request.stop = [stop] if stop else []
+    elif stop is None or (isinstance(stop, list) and all(isinstance(sequence, str) for sequence in stop)):
+        request.stop = stop or []
     else:
-        request.stop = list(fields.items("stop"))
-        if not all(isinstance(sequence, str) for sequence in request.stop):
-            raise fields.wrong("stop", "a string or an array of strings")
+        raise fields.wrong("stop", "a string or an array of strings")
 
 
-def _read_answer_form(fields: Fields, request: Request, lost: Lost) -> None:
+def _read_answer_form(fields: Fields, request: Request, unkept: Unkept) -> None:
     form = fields.inner("response_format")
     if form is not None:
         match form.required_text("type"):
             case "text":
                 pass
             case "json_object":
-                request.format = Format(schema=_schema(form))
+                request.format = Format(schema=form.free("schema"))
             case "json_schema":
                 shape = form.required_inner("json_schema")
                 request.format = Format(
-                    schema=_schema(shape),
+                    schema=shape.free("schema"),
                     name=shape.text("name"),
                     description=shape.text("description"),
                     strict=shape.flag("strict"),
                 )
             case _:
-                lost.refuse("response_format", "Use text, json_object or json_schema.")
+                unkept.refuse("response_format", "Use text, json_object or json_schema.")
     request.verbosity = fields.text("verbosity")
     modalities = [modality for modality in fields.items("modalities") if modality != "text"]
     if modalities:
-        lost.refuse("modalities", "Ask for text only.")
-    if fields.get("audio") is not None and not modalities:
-        lost.leave("audio")
-    if fields.get("web_search_options") is not None:
-        lost.refuse("web_search_options", "Leave it out, or offer a function of your own that searches.")
-    if fields.get("moderation") is not None:
-        lost.refuse("moderation", "Leave it out, and ask for moderations of their own.")
-
-
-def _schema(form: Fields) -> dict[str, Any] | None:
-    return None if form.inner("schema") is None else form.get("schema")
+        unkept.refuse("modalities", "Ask for text only.")
+    if fields.has("audio") and not modalities:
+        unkept.leave("audio")
+    if fields.has("web_search_options"):
+        unkept.refuse("web_search_options", "Leave it out, or offer a function of your own that searches.")
+    if fields.has("moderation"):
+        unkept.refuse("moderation", "Leave it out, and ask for moderations of their own.")
 
 
 def _read_reasoning(fields: Fields, request: Request) -> None:
@@ -194,24 +199,24 @@ def _switched(on: bool | None) -> str:  # noqa: FBT001 - a field's value
     return "none" if on is False else ""
 
 
-def _read_labels(fields: Fields, request: Request, lost: Lost) -> None:
+def _read_labels(fields: Fields, request: Request, unkept: Unkept) -> None:
     request.user = fields.text("user")
     safety = fields.text("safety_identifier")
     if request.user and safety and safety != request.user:
-        lost.leave("safety_identifier")
+        unkept.leave("safety_identifier")
     request.user = request.user or safety
-    request.metadata = None if fields.inner("metadata") is None else fields.get("metadata") or None
+    request.metadata = fields.free("metadata") or None
     if fields.flag("store"):
-        lost.leave("store")
+        unkept.leave("store")
     request.service_tier = fields.text("service_tier")
     request.cache_key = fields.text("prompt_cache_key")
 
 
-def _read_stream_options(fields: Fields, request: Request, lost: Lost) -> None:
+def _read_stream_options(fields: Fields, request: Request, unkept: Unkept) -> None:
     options = fields.inner("stream_options")
     if options is None:
         return
     request.include_usage = bool(options.flag("include_usage"))
     if options.flag("include_obfuscation"):
-        lost.leave("stream_options.include_obfuscation")
-    lost.leave_unread(options)
+        unkept.leave("stream_options.include_obfuscation")
+    unkept.leave_others(options, _STREAM_OPTIONS)

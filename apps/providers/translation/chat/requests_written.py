@@ -2,12 +2,10 @@
 
 from typing import Any
 
-import orjson
-
-from apps.core.errors import InvalidValue
 from apps.providers.translation.chat.efforts import reasoning_fields
 from apps.providers.translation.chat.messages_written import write_messages
 from apps.providers.translation.chat.providers import Habits, habits_of, takes_stream_options
+from apps.providers.translation.fields import json_bytes
 from apps.providers.translation.form import Format, Json, Request, Tool, ToolChoice
 from apps.providers.translation.losses import Losses
 from apps.providers.translation.upstream import Upstream
@@ -33,10 +31,7 @@ def write_request(request: Request, upstream: Upstream, losses: Losses) -> bytes
         body["stream"] = True
         if takes_stream_options(upstream):
             body["stream_options"] = {"include_usage": True}
-    try:
-        return orjson.dumps(body)
-    except TypeError as exc:
-        raise InvalidValue("A schema of the request is nested too deeply for the provider of this model.") from exc
+    return json_bytes(body, "tools")  # whose schemas are all that may be deep
 
 
 def _sampling(request: Request, habits: Habits, losses: Losses) -> Json:

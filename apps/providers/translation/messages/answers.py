@@ -8,6 +8,7 @@ from apps.providers.translation.form import (
     Answer,
     Choice,
     Image,
+    Json,
     Part,
     Refusal,
     Request,
@@ -18,7 +19,6 @@ from apps.providers.translation.form import (
 from apps.providers.translation.messages.citations import citation_json, read_citations
 from apps.providers.translation.messages.counts import usage_json
 from apps.providers.translation.messages.errors import failed_of
-from apps.providers.translation.messages.fields import Json
 from apps.providers.translation.messages.words import NAME, finish_of, stop_reason
 from apps.providers.translation.signatures import carried
 from apps.providers.translation.spoken import Shown

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from apps.providers.translation.fields import Fields, Unkept, json_bytes, wrong_value
 from apps.providers.translation.form import File, Image, Part, Text, Thinking, ToolCall, ToolResult
+from apps.providers.translation.losses import shown
 from apps.providers.translation.messages.citations import read_citations
-from apps.providers.translation.messages.fields import Fields, Gathered, as_fields, missing, wrong_type, wrong_value
 from apps.providers.translation.messages.words import NAME
 from apps.providers.translation.signatures import opened
 
@@ -20,32 +21,36 @@ _SOURCE_REMEDY = "use a source of type base64, url, file, text or content"
 class Met:
     """What is known while a request's messages are read."""
 
-    gathered: Gathered
+    unkept: Unkept
     tool_names: dict[str, str] = field(default_factory=dict)  # by the id of the call
 
 
-def read_content(content: object, path: str, met: Met, role: str) -> list[Part]:
-    """The parts of a text, or of blocks, that stand at `path`. Raises BadRequest.
+def read_content(fields: Fields, name: str, met: Met, role: str) -> list[Part]:
+    """The parts of a field that is a text, or blocks. Raises BadRequest.
 
     `role`: of the message; system, document, search_result or tool_result within those.
     """
+    content = fields.json.get(name)
     if content is None:
-        raise missing(path, "a string or an array of content blocks")
+        raise fields.missing(name)
     if isinstance(content, str):
         return [Text(content)] if content else []
     if not isinstance(content, list):
-        raise wrong_type(path, "a string or an array of content blocks")
+        raise fields.wrong(name, "a string or an array of content blocks")
     parts: list[Part] = []
-    for place, each in enumerate(content):
-        block = as_fields(each, f"{path}[{place}]")
-        kind = block.required_text("type")
+    for block in fields.objects(name):
+        kind = block.filled_text("type")
         _require_place(block, kind, role)
         reader = _READERS.get(kind) if kind in _INSIDE.get(role, _READERS) else None
         if reader is not None:
             parts += reader(block, met)
         elif kind not in _UNSEEN:
-            remedy = _AT_ANTHROPIC if kind.endswith(_HOSTED) else f"Leave it out: only Anthropic knows '{kind}' blocks."
-            met.gathered.refuse(block.path, remedy)
+            remedy = (
+                _AT_ANTHROPIC
+                if kind.endswith(_HOSTED)
+                else f"Leave it out: only Anthropic knows '{shown(kind)}' blocks."
+            )
+            met.unkept.refuse(block.path, remedy)
     return _with_signed_calls(parts)
 
 
@@ -121,7 +126,7 @@ def _is_of_call(thought: Thinking) -> bool:
 
 
 def _text(block: Fields, met: Met) -> list[Part]:
-    _leave_others(block, met, _TEXT_FIELDS)
+    met.unkept.leave_others(block, _TEXT_FIELDS)
     text = block.text("text")
     if not text:
         return []
@@ -129,46 +134,46 @@ def _text(block: Fields, met: Met) -> list[Part]:
 
 
 def _image(block: Fields, met: Met) -> list[Part]:
-    _leave_others(block, met, _IMAGE_FIELDS)
+    met.unkept.leave_others(block, _IMAGE_FIELDS)
     source = block.required_inner("source")
     image = Image(cache=read_cache(block))
-    match source.required_text("type"):
+    match source.filled_text("type"):
         case "base64":
-            image.data, image.media_type = source.required_text("data"), source.required_text("media_type")
+            image.data, image.media_type = source.filled_text("data"), source.filled_text("media_type")
         case "url":
-            image.url = source.required_text("url")
+            image.url = source.filled_text("url")
         case "file":
-            image.file_id = source.required_text("file_id")
+            image.file_id = source.filled_text("file_id")
         case _:
-            raise wrong_value(source.named("type"), "use base64, url or file")
+            raise source.impossible("type", "use base64, url or file")
     return [image]
 
 
 def _document(block: Fields, met: Met) -> list[Part]:
-    _leave_others(block, met, _DOCUMENT_FIELDS)
+    met.unkept.leave_others(block, _DOCUMENT_FIELDS)
     _leave_citing(block, met)
     source = block.required_inner("source")
     file = File(name=block.text("title"), cache=read_cache(block))
     parts: list[Part] = [Text(context)] if (context := block.text("context")) else []
-    match source.required_text("type"):
+    match source.filled_text("type"):
         case "base64":
-            file.data = source.required_text("data")
+            file.data = source.filled_text("data")
             file.media_type = source.text("media_type") or "application/pdf"
         case "text":
             file.text, file.media_type = source.text("data"), "text/plain"
         case "url":
-            file.url, file.media_type = source.required_text("url"), "application/pdf"
+            file.url, file.media_type = source.filled_text("url"), "application/pdf"
         case "file":
-            file.file_id = source.required_text("file_id")
+            file.file_id = source.filled_text("file_id")
         case "content":
             return [*parts, *_of_blocks(_within(source, met, "document"), file)]
         case _:
-            raise wrong_value(source.named("type"), _SOURCE_REMEDY)
+            raise source.impossible("type", _SOURCE_REMEDY)
     return [*parts, file] if file.text or file.media_type != "text/plain" or file.data else parts
 
 
 def _within(block: Fields, met: Met, role: str) -> list[Part]:
-    return read_content(block.json.get("content"), block.named("content"), met, role)
+    return read_content(block, "content", met, role)
 
 
 def _of_blocks(inner: list[Part], file: File) -> list[Part]:
@@ -180,7 +185,7 @@ def _of_blocks(inner: list[Part], file: File) -> list[Part]:
 
 
 def _search_result(block: Fields, met: Met) -> list[Part]:
-    _leave_others(block, met, _SEARCH_FIELDS)
+    met.unkept.leave_others(block, _SEARCH_FIELDS)
     _leave_citing(block, met)
     found = [part.text for part in _within(block, met, "search_result") if isinstance(part, Text)]
     text = "\n\n".join([block.text("source"), *found]).strip()
@@ -194,21 +199,27 @@ def _thinking(block: Fields, _met: Met) -> list[Part]:
 
 
 def _redacted(block: Fields, _met: Met) -> list[Part]:
-    signature, origin = opened(block.required_text("data"), NAME)
+    signature, origin = opened(block.filled_text("data"), NAME)
     return [Thinking(signature=signature, origin=origin, redacted=True)]
 
 
 def _tool_use(block: Fields, met: Met) -> list[Part]:
-    _leave_others(block, met, _CALL_FIELDS)
-    call_id, name = block.required_text("id"), block.required_text("name")
+    met.unkept.leave_others(block, _CALL_FIELDS)
+    call_id, name = block.filled_text("id"), block.filled_text("name")
     met.tool_names[call_id] = name
-    return [ToolCall(id=call_id, name=name, arguments=block.dumped("input"), cache=read_cache(block))]
+    return [ToolCall(id=call_id, name=name, arguments=_input(block), cache=read_cache(block))]
+
+
+def _input(block: Fields) -> str:
+    """The arguments of a call as JSON text."""
+    given = block.inner("input")
+    return json_bytes(given.json, given.path).decode() if given is not None else "{}"
 
 
 def _tool_result(block: Fields, met: Met) -> list[Part]:
-    _leave_others(block, met, _RESULT_FIELDS)
-    call_id = block.required_text("tool_use_id")
-    found = _within(block, met, "tool_result") if block.json.get("content") is not None else []
+    met.unkept.leave_others(block, _RESULT_FIELDS)
+    call_id = block.filled_text("tool_use_id")
+    found = _within(block, met, "tool_result") if block.has("content") else []
     return [
         ToolResult(
             id=call_id,
@@ -222,19 +233,13 @@ def _tool_result(block: Fields, met: Met) -> list[Part]:
 
 def _tool_reference(block: Fields, _met: Met) -> list[Part]:
     # The tools that it names are offered from the beginning: only that they were found is left to say.
-    return [Text(f"Tool found: {block.required_text('tool_name')}", read_cache(block))]
-
-
-def _leave_others(block: Fields, met: Met, known: frozenset[str]) -> None:
-    if not block.json.keys() <= known:
-        for name in block.others(known):
-            met.gathered.leave(block.named(name))
+    return [Text(f"Tool found: {block.filled_text('tool_name')}", read_cache(block))]
 
 
 def _leave_citing(block: Fields, met: Met) -> None:
     citing = block.inner("citations")
     if citing is not None and citing.flag("enabled"):
-        met.gathered.leave(block.named("citations"))
+        met.unkept.leave(block.named("citations"))
 
 
 _TEXT_FIELDS = frozenset({"type", "text", "cache_control", "citations"})

@@ -4,9 +4,8 @@ import base64
 import binascii
 import re
 
-from apps.providers.translation.form import File, Image
+from apps.providers.translation.form import File, Image, Json
 from apps.providers.translation.losses import Losses
-from apps.providers.translation.messages.fields import Json
 
 _PICTURES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _ALIASES = {"image/jpg": "image/jpeg"}

@@ -2,9 +2,9 @@
 
 from typing import Literal
 
+from apps.providers.translation.fields import Fields, Unkept, parsed
 from apps.providers.translation.form import Format, Message, Request, Text
 from apps.providers.translation.messages.blocks import Met, mark_last, read_cache, read_content, read_summary
-from apps.providers.translation.messages.fields import Fields, Gathered, as_fields, missing, parsed, wrong_value
 from apps.providers.translation.messages.reasoning import read_reasoning
 from apps.providers.translation.messages.tools import ToolChanges, read_choice, read_tools
 
@@ -46,30 +46,29 @@ _ANYWHERE: tuple[object, ...] = (None, [], {}, "", "global", "not_available")
 def read_request(body: bytes, model: str, stream: bool | None) -> Request:  # noqa: FBT001  # Spoken's signature
     """The request. `model`, `stream`: of the path, where they stand there. Raises BadRequest naming the field."""
     fields = parsed(body)
-    gathered = Gathered()
-    for name in fields.others(_KNOWN):
-        gathered.leave(name)
+    unkept = Unkept()
+    unkept.leave_others(fields, _KNOWN)
     for name, remedy in _ONLY_THERE.items():
         if fields.json.get(name) not in _ANYWHERE:
-            gathered.refuse(name, remedy)
-    changes = ToolChanges(gathered)
-    messages = _messages(fields, gathered, changes)
+            unkept.refuse(name, remedy)
+    changes = ToolChanges(unkept)
+    messages = _messages(fields, unkept, changes)
     if cache := read_cache(fields):
         for message in messages[-1:]:
             mark_last(message.parts, cache)
     choice, parallel = read_choice(fields)
     output = fields.inner("output_config")
-    for name in () if output is None else output.others(_OUTPUT):
-        gathered.leave(f"output_config.{name}")
+    if output is not None:
+        unkept.leave_others(output, _OUTPUT)
     return Request(
-        model=model or fields.required_text("model"),
+        model=model or fields.filled_text("model"),
         messages=messages,
-        system=_system(fields, gathered),
-        tools=changes.applied(read_tools(fields, gathered)),
+        system=_system(fields, unkept),
+        tools=changes.applied(read_tools(fields, unkept)),
         tool_choice=choice,
         parallel_tools=parallel,
         format=_format(fields, output),
-        reasoning=read_reasoning(fields, output, gathered),
+        reasoning=read_reasoning(fields, output, unkept),
         max_output=fields.count("max_tokens"),
         temperature=fields.number("temperature"),
         top_p=fields.number("top_p"),
@@ -77,33 +76,31 @@ def read_request(body: bytes, model: str, stream: bool | None) -> Request:  # no
         stop=fields.texts("stop_sequences"),
         stream=fields.flag("stream") or False if stream is None else stream,
         include_usage=True,
-        user=_user(fields, gathered),
+        user=_user(fields, unkept),
         service_tier=_tier(fields),
-        left=gathered.left,
-        fatal=gathered.fatal,
+        left=unkept.left,
+        fatal=unkept.fatal,
     )
 
 
-def _messages(body: Fields, gathered: Gathered, changes: ToolChanges) -> list[Message]:
-    if body.json.get("messages") is None:
-        raise missing("messages", "an array of messages")
-    given = [as_fields(each, f"messages[{place}]") for place, each in enumerate(body.items("messages"))]
+def _messages(body: Fields, unkept: Unkept, changes: ToolChanges) -> list[Message]:
+    if not body.has("messages"):
+        raise body.missing("messages")
+    given = body.objects("messages")
     if not given:
-        raise wrong_value("messages", "send at least one message")
+        raise body.impossible("messages", "send at least one message")
     last_of_user = max((place for place, each in enumerate(given) if each.json.get("role") == "user"), default=-1)
-    met = Met(gathered)
+    met = Met(unkept)
     found: list[Message] = []
     for place, fields in enumerate(given):
-        if not fields.json.keys() <= _MESSAGE:
-            for name in fields.others(_MESSAGE):
-                gathered.leave(fields.named(name))
-        role = fields.required_text("role")
+        unkept.leave_others(fields, _MESSAGE)
+        role = fields.filled_text("role")
         if role == "system":
             changes.read(fields)
             # Instructions of one turn stay in the list after it, and are not shown to the model any more.
             if fields.text("clear_at") == "next_user_message" and place < last_of_user:
                 continue
-            if fields.json.get("content") is not None:
+            if fields.has("content"):
                 _add(found, "system", fields, met)
         elif role == "user":
             _add(found, "user", fields, met)
@@ -112,24 +109,23 @@ def _messages(body: Fields, gathered: Gathered, changes: ToolChanges) -> list[Me
                 found = [Message("user", [summary])]
             _add(found, "assistant", fields, met)
         else:
-            raise wrong_value(fields.named("role"), "use user, assistant or system")
-    if not found and not gathered.fatal:
-        raise wrong_value("messages", "send at least one message that says something")
+            raise fields.impossible("role", "use user, assistant or system")
+    if not found and not unkept.fatal:
+        raise body.impossible("messages", "send at least one message that says something")
     return found
 
 
 def _add(messages: list[Message], role: Literal["system", "user", "assistant"], fields: Fields, met: Met) -> None:
-    parts = read_content(fields.json.get("content"), fields.named("content"), met, role)
+    parts = read_content(fields, "content", met, role)
     if parts:
         messages.append(Message(role, parts))
 
 
-def _system(body: Fields, gathered: Gathered) -> list[Text]:
-    given = body.json.get("system")
-    parts = read_content(given, "system", Met(gathered), "system") if given is not None else []
+def _system(body: Fields, unkept: Unkept) -> list[Text]:
+    parts = read_content(body, "system", Met(unkept), "system") if body.has("system") else []
     texts = [part for part in parts if isinstance(part, Text)]
     if texts and texts[0].text.startswith(_BILLING):
-        gathered.leave("system[0]" if isinstance(given, list) else "system")
+        unkept.leave("system" if isinstance(body.json["system"], str) else "system[0]")
         texts[0].text = texts[0].text.partition("\n")[2]
     return [text for text in texts if text.text]
 
@@ -141,20 +137,19 @@ def _format(body: Fields, output: Fields | None) -> Format | None:
         asked = body.inner("output_format")
     if asked is None:
         return None
-    if asked.required_text("type") != "json_schema":
-        raise wrong_value(asked.named("type"), "use json_schema")
+    if asked.filled_text("type") != "json_schema":
+        raise asked.impossible("type", "use json_schema")
     schema = asked.free("schema")
     if schema is None:
-        raise missing(asked.named("schema"), "a JSON Schema")
+        raise asked.missing("schema")
     return Format(schema=schema, strict=True)
 
 
-def _user(body: Fields, gathered: Gathered) -> str:
+def _user(body: Fields, unkept: Unkept) -> str:
     metadata = body.inner("metadata")
     if metadata is None:
         return ""
-    for name in metadata.others(_METADATA):
-        gathered.leave(f"metadata.{name}")
+    unkept.leave_others(metadata, _METADATA)
     return metadata.text("user_id")
 
 

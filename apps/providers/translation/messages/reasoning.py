@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from apps.providers.translation.form import Reasoning, Request
+from apps.providers.translation.fields import Fields, Unkept
+from apps.providers.translation.form import Json, Reasoning, Request
 from apps.providers.translation.losses import Losses
-from apps.providers.translation.messages.fields import Fields, Gathered, Json, missing, wrong_value
 from apps.providers.translation.upstream import Upstream
 
 _EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max")
@@ -20,29 +20,29 @@ _BUDGETS: Mapping[str, int] = {
 _ALWAYS = "This model always thinks: leave it out, or ask for as little as it can ('low')."
 
 
-def read_reasoning(body: Fields, output: Fields | None, gathered: Gathered) -> Reasoning | None:
+def read_reasoning(body: Fields, output: Fields | None, unkept: Unkept) -> Reasoning | None:
     """`thinking`, and the effort of `output_config`; None if neither is there. Raises BadRequest."""
     effort = "" if output is None else output.text("effort")
     if output is not None and effort and effort not in _EFFORTS:
-        raise wrong_value(output.named("effort"), "use low, medium, high, xhigh or max")
+        raise output.impossible("effort", "use low, medium, high, xhigh or max")
     thinking = body.inner("thinking")
     if thinking is None:
         return Reasoning(effort=effort) if effort else None
     shown = thinking.text("display") != "omitted"
-    match thinking.required_text("type"):
+    match thinking.filled_text("type"):
         case "enabled":
             budget = thinking.count("budget_tokens")
             if budget is None:
-                raise missing(thinking.named("budget_tokens"), "a whole number")
+                raise thinking.missing("budget_tokens")
             return Reasoning(effort=effort, budget=budget, shown=shown)
         case "adaptive":
             return Reasoning(effort=effort, budget=None if effort else -1, shown=shown)
         case "disabled" | "between_tools":
             if effort:
-                gathered.leave("output_config.effort")
+                unkept.leave("output_config.effort")
             return Reasoning(effort="none")
         case _:
-            raise wrong_value(thinking.named("type"), "use adaptive, enabled or disabled")
+            raise thinking.impossible("type", "use adaptive, enabled or disabled")
 
 
 class Thought:

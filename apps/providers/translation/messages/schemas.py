@@ -2,8 +2,9 @@
 
 import orjson
 
+from apps.providers.translation.fields import too_deep
+from apps.providers.translation.form import Json
 from apps.providers.translation.losses import Losses
-from apps.providers.translation.messages.fields import Json, too_deep
 
 _DEPTH_MAX = 64
 # What a schema may hold. Everything else is refused by Anthropic, so it is told in the description.

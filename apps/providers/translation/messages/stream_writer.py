@@ -15,6 +15,7 @@ from apps.providers.translation.form import (
     Finish,
     Finished,
     ImageMade,
+    Json,
     Ping,
     RefusalDelta,
     Request,
@@ -35,7 +36,6 @@ from apps.providers.translation.messages.answers import (
 from apps.providers.translation.messages.citations import citation_json
 from apps.providers.translation.messages.counts import delta_usage, usage_json
 from apps.providers.translation.messages.errors import error_event
-from apps.providers.translation.messages.fields import Json
 from apps.providers.translation.messages.words import stop_reason
 from apps.providers.translation.spoken import Shown
 from apps.providers.usage import Usage

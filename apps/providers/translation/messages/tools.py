@@ -2,9 +2,9 @@
 
 import re
 
+from apps.providers.translation.fields import Fields, Unkept
 from apps.providers.translation.form import Tool, ToolChoice
 from apps.providers.translation.messages.blocks import read_cache
-from apps.providers.translation.messages.fields import Fields, Gathered, as_fields, missing, wrong_value
 
 # Tools that the client runs, of which only Anthropic's models know what they take.
 _KNOWN_BY_HEART = re.compile(r"(?:bash|text_editor|computer|memory|computer_toolset|browser_toolset)_\d+")
@@ -26,29 +26,28 @@ _FIELDS = frozenset(
 )
 
 
-def read_tools(body: Fields, gathered: Gathered) -> list[Tool]:
+def read_tools(body: Fields, unkept: Unkept) -> list[Tool]:
     """The client's own tools; Anthropic's are refused. Raises BadRequest."""
     found = []
-    for place, each in enumerate(body.items("tools")):
-        tool = read_tool(as_fields(each, f"{body.named('tools')}[{place}]"), gathered)
+    for fields in body.objects("tools"):
+        tool = read_tool(fields, unkept)
         if tool is not None:
             found.append(tool)
     return found
 
 
-def read_tool(fields: Fields, gathered: Gathered) -> Tool | None:
+def read_tool(fields: Fields, unkept: Unkept) -> Tool | None:
     """One tool; None for one of Anthropic's, which is refused."""
     kind = fields.text("type")
     if kind not in ("", "custom"):
-        gathered.refuse(fields.path, _DESCRIBE_IT if _KNOWN_BY_HEART.fullmatch(kind) else _RUNS_ELSEWHERE)
+        unkept.refuse(fields.path, _DESCRIBE_IT if _KNOWN_BY_HEART.fullmatch(kind) else _RUNS_ELSEWHERE)
         return None
-    for name in fields.others(_FIELDS):
-        gathered.leave(fields.named(name))
+    unkept.leave_others(fields, _FIELDS)
     schema = fields.free("input_schema")
     if schema is None:
-        raise missing(fields.named("input_schema"), "a JSON Schema of type object")
+        raise fields.missing("input_schema")
     return Tool(
-        name=fields.required_text("name"),
+        name=fields.filled_text("name"),
         description=fields.text("description"),
         parameters=schema,
         strict=fields.flag("strict"),
@@ -62,7 +61,7 @@ def read_choice(body: Fields) -> tuple[ToolChoice | None, bool | None]:
     if choice is None:
         return None, None
     parallel = False if choice.flag("disable_parallel_tool_use") else None
-    match choice.required_text("type"):
+    match choice.filled_text("type"):
         case "auto":
             return ToolChoice(mode="auto"), parallel
         case "any":
@@ -70,18 +69,18 @@ def read_choice(body: Fields) -> tuple[ToolChoice | None, bool | None]:
         case "none":
             return ToolChoice(mode="none"), parallel
         case "tool":
-            return ToolChoice(mode="required", names=[choice.required_text("name")]), parallel
+            return ToolChoice(mode="required", names=[choice.filled_text("name")]), parallel
         case _:
-            raise wrong_value(choice.named("type"), "use auto, any, tool or none")
+            raise choice.impossible("type", "use auto, any, tool or none")
 
 
 class ToolChanges:
     """Tools that messages of the role system offer, or no longer offer, in the midst of a conversation."""
 
-    __slots__ = ("_gathered", "_named", "_removed")
+    __slots__ = ("_named", "_removed", "_unkept")
 
-    def __init__(self, gathered: Gathered) -> None:
-        self._gathered = gathered
+    def __init__(self, unkept: Unkept) -> None:
+        self._unkept = unkept
         self._named: dict[str, Tool] = {}
         self._removed: set[str] = set()
 
@@ -93,13 +92,13 @@ class ToolChanges:
                 continue
             block = Fields(each, f"{message.named('content')}[{place}]")
             change = block.required_inner("tool")
-            match change.required_text("type"):
+            match change.filled_text("type"):
                 case "tool_reference":
-                    self._refer(change.required_text("name"), is_added=each["type"] == "tool_addition", path=block.path)
+                    self._refer(change.filled_text("name"), is_added=each["type"] == "tool_addition", path=block.path)
                 case "tool_definition" if each["type"] == "tool_addition":
                     self._define(change.required_inner("definition"))
                 case _:
-                    self._gathered.refuse(block.path, _RUNS_ELSEWHERE)
+                    self._unkept.refuse(block.path, _RUNS_ELSEWHERE)
 
     def applied(self, tools: list[Tool]) -> list[Tool]:
         """The tools that are offered after all."""
@@ -111,12 +110,12 @@ class ToolChanges:
     def _refer(self, name: str, *, is_added: bool, path: str) -> None:
         if is_added:
             self._removed.discard(name)
-            self._gathered.leave(path)  # it is offered from the beginning
+            self._unkept.leave(path)  # it is offered from the beginning
         else:
             self._removed.add(name)
 
     def _define(self, definition: Fields) -> None:
-        tool = read_tool(definition, self._gathered)
+        tool = read_tool(definition, self._unkept)
         if tool is not None:
             self._named[tool.name] = tool
             self._removed.discard(tool.name)

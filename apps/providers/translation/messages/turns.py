@@ -12,6 +12,7 @@ from apps.providers.translation.form import (
     Audio,
     File,
     Image,
+    Json,
     Message,
     Part,
     Refusal,
@@ -22,7 +23,6 @@ from apps.providers.translation.form import (
     ToolResult,
 )
 from apps.providers.translation.losses import Losses
-from apps.providers.translation.messages.fields import Json
 from apps.providers.translation.messages.media import document_block, image_block
 from apps.providers.translation.messages.words import NAME
 from apps.providers.translation.upstream import Upstream

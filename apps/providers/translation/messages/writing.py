@@ -2,11 +2,9 @@
 
 import re
 
-import orjson
-
-from apps.providers.translation.form import Request, Tool
+from apps.providers.translation.fields import json_bytes
+from apps.providers.translation.form import Json, Request, Tool
 from apps.providers.translation.losses import Losses
-from apps.providers.translation.messages.fields import Json, too_deep
 from apps.providers.translation.messages.reasoning import Thought, write_reasoning
 from apps.providers.translation.messages.schemas import enforced
 from apps.providers.translation.messages.turns import Marks, Turn, write_turns
@@ -60,10 +58,7 @@ def write_request(request: Request, upstream: Upstream, losses: Losses) -> bytes
     _others(request, body, losses)
     if request.stream:
         body["stream"] = True
-    try:
-        return orjson.dumps(body)
-    except TypeError as exc:
-        raise too_deep("messages") from exc
+    return json_bytes(body, "tools")  # whose schemas are all that may be deep
 
 
 def _max_tokens(request: Request, upstream: Upstream) -> int:
@@ -153,20 +148,13 @@ def _output(request: Request, upstream: Upstream, thought: Thought, body: Json, 
         instruction = "Answer with one JSON object and nothing else."
     elif asked is not None and upstream.lacks("json_schema"):
         losses.meaning("response_format", _NO_SCHEMA)
-        schema = _dumped(asked.schema)
+        schema = json_bytes(asked.schema, "response_format").decode()
         instruction = f"Answer with JSON of this JSON Schema, and nothing else:\n{schema}"
     elif asked is not None and asked.schema is not None:
         config["format"] = {"type": "json_schema", "schema": enforced(asked.schema, "response_format", losses)}
     if config:
         body["output_config"] = config
     return instruction
-
-
-def _dumped(schema: Json | None) -> str:
-    try:
-        return orjson.dumps(schema).decode()
-    except TypeError as exc:
-        raise too_deep("response_format") from exc
 
 
 def _sampling(request: Request, upstream: Upstream, thought: Thought, body: Json, losses: Losses) -> None:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Literal
 
+from apps.providers.translation.fields import Fields, Unkept
 from apps.providers.translation.form import File, Image, Message, Part, Text, Thinking, ToolCall, ToolResult
-from apps.providers.translation.responses.fields import Fields, Notes
 from apps.providers.translation.responses.keeping import open_content
 from apps.providers.translation.responses.names import NAME, ToolNames
 from apps.providers.translation.responses.parts import read_content
@@ -25,13 +25,13 @@ _FORMATS = frozenset({"png", "webp", "jpeg", "gif"})
 class Conversation:
     """What the items come to. `system`: instructions before the first turn; `messages`: the turns."""
 
-    __slots__ = ("_calls", "_names", "_notes", "_signatures", "messages", "system")
+    __slots__ = ("_calls", "_names", "_signatures", "_unkept", "messages", "system")
 
-    def __init__(self, items: Iterable[Fields], names: ToolNames, notes: Notes) -> None:
+    def __init__(self, items: Iterable[Fields], names: ToolNames, unkept: Unkept) -> None:
         """Raises BadRequest naming the item."""
         self.system: list[Text] = []
         self.messages: list[Message] = []
-        self._names, self._notes = names, notes
+        self._names, self._unkept = names, unkept
         self._calls = dict[str, ToolCall]()
         self._signatures = dict[str, tuple[str, str]]()  # by the id of the call that they are for
         for item in items:
@@ -63,21 +63,21 @@ class Conversation:
             case "additional_tools":
                 pass  # read with the others
             case "item_reference":
-                self._notes.refuse(item.path, _REFERENCE, kind)
+                self._unkept.refuse(item.path, _REFERENCE, kind)
             case "custom_tool_call" | "custom_tool_call_output":
-                self._notes.refuse(item.path, _CUSTOM, kind)
+                self._unkept.refuse(item.path, _CUSTOM, kind)
             case _ if kind in _TOLD:
-                self._notes.leave(item.path, kind)
+                self._unkept.leave(item.path, kind)
             case _:
-                self._notes.refuse(item.path, _HOSTED, kind)
+                self._unkept.refuse(item.path, _HOSTED, kind)
 
     def _message(self, item: Fields) -> None:
         role = item.word("role", _ROLES)
         if not role:
             raise item.missing("role")
-        parts = read_content(item, "content", self._notes)
+        parts = read_content(item, "content", self._unkept)
         if item.has("phase"):
-            self._notes.leave(item.named("phase"), "phase")
+            self._unkept.leave(item.named("phase"))
         if role == "assistant":
             self._add("assistant", parts)
         elif role == "user":
@@ -107,11 +107,11 @@ class Conversation:
     def _result(self, item: Fields) -> None:
         call_id = item.required_text("call_id")
         parts: list[Text | Image | File] = []
-        for part in read_content(item, "output", self._notes):
+        for part in read_content(item, "output", self._unkept):
             if isinstance(part, Text | Image | File):
                 parts.append(part)
             else:
-                self._notes.refuse(item.named("output"), "A tool's output is text, images and files.", "output")
+                self._unkept.refuse(item.named("output"), "A tool's output is text, images and files.", "output")
         call = self._calls.get(call_id)
         result = ToolResult(id=call_id, name=call.name if call is not None else item.text("name"), parts=parts)
         last = self.messages[-1] if self.messages else None
@@ -141,4 +141,4 @@ class Conversation:
             media_type = f"image/{form}" if form in _FORMATS else "image/png"
             self._add("assistant", [Image(data=data, media_type=media_type)])
         else:
-            self._notes.leave(item.path, "image_generation_call")
+            self._unkept.leave(item.path, "image_generation_call")

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from apps.providers.translation.fields import Fields
 from apps.providers.translation.form import Json
-from apps.providers.translation.responses.fields import Fields
 
 # What is repeated as it was sent, and what stands there otherwise.
 _REPEATED: Json = {

@@ -3,8 +3,9 @@
 import base64
 import binascii
 
+from apps.providers.translation.fields import Fields, Unkept
 from apps.providers.translation.form import Audio, Citation, File, Image, Refusal, Text
-from apps.providers.translation.responses.fields import Fields, Notes
+from apps.providers.translation.losses import shown
 
 type Content = Text | Refusal | Image | Audio | File
 
@@ -23,7 +24,7 @@ _PDF = "application/pdf"
 _LASTING = "12h"  # OpenAI's longer time in the cache, for which Anthropic has an hour
 
 
-def read_content(item: Fields, name: str, notes: Notes) -> list[Content]:
+def read_content(item: Fields, name: str, unkept: Unkept) -> list[Content]:
     """A text, or an array of parts. Raises BadRequest naming the part."""
     value = item.json.get(name)
     if value is None:
@@ -32,10 +33,10 @@ def read_content(item: Fields, name: str, notes: Notes) -> list[Content]:
         return [Text(value)]
     if not isinstance(value, list):
         raise item.wrong(name, "a string or an array of parts")
-    return [read for part in item.objects(name) if (read := _part(part, notes)) is not None]
+    return [read for part in item.objects(name) if (read := _part(part, unkept)) is not None]
 
 
-def _part(part: Fields, notes: Notes) -> Content | None:
+def _part(part: Fields, unkept: Unkept) -> Content | None:
     kind = part.required_text("type")
     if kind in _TEXTS:
         return Text(part.required_text("text"), cache=_cache(part), citations=_citations(part))
@@ -45,11 +46,11 @@ def _part(part: Fields, notes: Notes) -> Content | None:
         case "input_image":
             return _image(part)
         case "input_file":
-            return _file(part, notes)
+            return _file(part, unkept)
         case "input_audio":
             return _audio(part)
-    notes.refuse(
-        part.path, f"Send it as input_text, input_image or input_file: '{kind[:64]}' is known here only to OpenAI."
+    unkept.refuse(
+        part.path, f"Send it as input_text, input_image or input_file: '{shown(kind)}' is known here only to OpenAI."
     )
     return None
 
@@ -65,10 +66,10 @@ def _image(part: Fields) -> Image:
     return Image(url=url, file_id=file_id, detail=detail, cache=cache)
 
 
-def _file(part: Fields, notes: Notes) -> File:
+def _file(part: Fields, unkept: Unkept) -> File:
     name, given, cache = part.text("filename"), part.text("file_data"), _cache(part)
     if part.has("detail"):
-        notes.leave(part.named("detail"), "file detail")
+        unkept.leave(part.named("detail"))
     if not given:
         url, file_id = part.text("file_url"), part.text("file_id")
         if not url and not file_id:
@@ -85,9 +86,7 @@ def _file(part: Fields, notes: Notes) -> File:
 
 
 def _audio(part: Fields) -> Audio:
-    sound = part.object("input_audio")
-    if sound is None:
-        raise part.missing("input_audio")
+    sound = part.required_inner("input_audio")
     kind = sound.word("format", _SOUNDS)
     return Audio(data=sound.required_text("data"), media_type=_SOUNDS[kind or "wav"])
 
@@ -104,7 +103,7 @@ def _data_of(part: Fields, name: str, url: str) -> tuple[str, str] | None:
 
 
 def _cache(part: Fields) -> str:
-    mark = part.object("prompt_cache_breakpoint")
+    mark = part.inner("prompt_cache_breakpoint")
     if mark is None:
         return ""
     return "1h" if mark.text("ttl") == _LASTING else "5m"

@@ -1,17 +1,15 @@
 """Requests as clients of Responses send them. Pure."""
 
-import orjson
-
-from apps.core.errors import InvalidJson
-from apps.providers.translation.form import Format, Json, Reasoning, Request, Text
+from apps.providers.translation.fields import Fields, Unkept, is_said, parsed, require_flat
+from apps.providers.translation.form import Format, Reasoning, Request, Text
 from apps.providers.translation.responses.conversation import STORED, Conversation
 from apps.providers.translation.responses.echo import echo_of
-from apps.providers.translation.responses.fields import Fields, Notes, is_said
 from apps.providers.translation.responses.names import tool_names
 from apps.providers.translation.responses.tools import read_choice, read_tools
 
 _LOGPROBS = "message.output_text.logprobs"
 _INCLUDED = frozenset({_LOGPROBS, "reasoning.encrypted_content"})
+_REASONING = frozenset({"effort", "summary", "generate_summary", "context", "mode"})
 _SUMMARIES = ("auto", "concise", "detailed")
 _VERBOSITIES = ("low", "medium", "high")
 
@@ -37,22 +35,16 @@ _FATAL = {
 
 def read_request(body: bytes, model: str, stream: bool | None) -> Request:  # noqa: FBT001 - the shape that all dialects share
     """A request for a response. Raises BadRequest naming the field."""
-    try:
-        json = orjson.loads(body)
-    except orjson.JSONDecodeError as exc:
-        raise InvalidJson(f"The request body is not valid JSON ({exc}): send a JSON object.") from exc
-    if not isinstance(json, dict):
-        raise InvalidJson("The request body must be a JSON object.")
-    fields, notes = Fields(json), Notes()
-    for name, value in json.items():
+    fields, unkept = parsed(body), Unkept()
+    for name, value in fields.json.items():
         if name in _FATAL:
             if is_said(value):
-                notes.refuse(name, _FATAL[name])
+                unkept.refuse(name, _FATAL[name])
         elif name == "truncation":
             if fields.word(name, ("auto", "disabled")) == "auto":
-                notes.refuse(name, "Leave it out, and shorten the input yourself: this model's provider does not.")
+                unkept.refuse(name, "Leave it out, and shorten the input yourself: this model's provider does not.")
         elif name not in _READ and name not in _WITHOUT_LOSS and value is not None:
-            notes.leave(name)
+            unkept.leave(name)
     model = model or fields.required_text("model")
     items = _items(fields)
     offered = fields.objects("tools")
@@ -61,32 +53,33 @@ def read_request(body: bytes, model: str, stream: bool | None) -> Request:  # no
             offered += item.objects("tools")
     tools = [tool.json for tool in offered]
     names = tool_names(tools)
-    talk = Conversation(items, names, notes)
+    talk = Conversation(items, names, unkept)
     instructions = fields.text("instructions")
     request = Request(
         model=model,
         messages=talk.messages,
         system=[Text(instructions), *talk.system] if instructions else talk.system,
-        tools=read_tools(offered, names, notes),
-        tool_choice=read_choice(fields, names, notes),
-        parallel_tools=fields.boolean("parallel_tool_calls"),
-        reasoning=_reasoning(fields, notes),
+        tools=read_tools(offered, names, unkept),
+        tool_choice=read_choice(fields, names, unkept),
+        parallel_tools=fields.flag("parallel_tool_calls"),
+        reasoning=_reasoning(fields, unkept),
         max_output=fields.count("max_output_tokens"),
         temperature=fields.number("temperature"),
         top_p=fields.number("top_p"),
-        logprobs=_logprobs(fields, notes),
+        logprobs=_logprobs(fields, unkept),
         frequency_penalty=fields.number("frequency_penalty"),
         presence_penalty=fields.number("presence_penalty"),
-        stream=bool(fields.boolean("stream") if stream is None else stream),
+        stream=bool(fields.flag("stream") if stream is None else stream),
         user=fields.text("safety_identifier") or fields.text("user"),
-        metadata=_object(fields, "metadata"),
+        metadata=fields.free("metadata"),
         service_tier=fields.text("service_tier"),
         cache_key=fields.text("prompt_cache_key"),
-        left=notes.left,
-        fatal=notes.fatal,
+        left=unkept.left,
+        fatal=unkept.fatal,
     )
-    _read_text(fields, request, notes)
+    _read_text(fields, request, unkept)
     request.echo = echo_of(fields, tools)
+    require_flat(request.echo, "tools")  # which clients may give any fields that they like
     return request
 
 
@@ -103,53 +96,46 @@ def _items(fields: Fields) -> list[Fields]:
     return fields.objects("input")
 
 
-def _object(fields: Fields, name: str) -> Json | None:
-    found = fields.object(name)
-    return found.json if found is not None else None
-
-
-def _reasoning(fields: Fields, notes: Notes) -> Reasoning | None:
-    asked = fields.object("reasoning")
+def _reasoning(fields: Fields, unkept: Unkept) -> Reasoning | None:
+    asked = fields.inner("reasoning")
     if asked is None:
         return None
     for name, usual in (("context", "auto"), ("mode", "standard")):
         if asked.text(name) not in ("", usual):
-            notes.leave(asked.named(name))
-    for name in asked.json:
-        if name not in {"effort", "summary", "generate_summary", "context", "mode"} and asked.has(name):
-            notes.leave(asked.named(name))
+            unkept.leave(asked.named(name))
+    unkept.leave_others(asked, _REASONING)
     summary = asked.word("summary", _SUMMARIES) or asked.word("generate_summary", _SUMMARIES)
     return Reasoning(effort=asked.text("effort"), shown=True if summary else None)
 
 
-def _read_text(fields: Fields, request: Request, notes: Notes) -> None:
-    text = fields.object("text")
+def _read_text(fields: Fields, request: Request, unkept: Unkept) -> None:
+    text = fields.inner("text")
     if text is None:
         return
     request.verbosity = text.word("verbosity", _VERBOSITIES)
-    form = text.object("format")
+    form = text.inner("format")
     if form is None:
         return
     kind = form.required_text("type")
     if kind == "json_object":
         request.format = Format()
     elif kind == "json_schema":
-        schema = form.object("schema")
+        schema = form.free("schema")
         if schema is None:
             raise form.missing("schema")
         request.format = Format(
-            schema=schema.json,
+            schema=schema,
             name=form.required_text("name"),
             description=form.text("description"),
-            strict=form.boolean("strict"),
+            strict=form.flag("strict"),
         )
     elif kind != "text":
-        notes.refuse("text.format", "Use text, json_object or json_schema.")
+        unkept.refuse("text.format", "Use text, json_object or json_schema.")
 
 
-def _logprobs(fields: Fields, notes: Notes) -> int | None:
+def _logprobs(fields: Fields, unkept: Unkept) -> int | None:
     include = fields.texts("include")
     if not _INCLUDED.issuperset(include):
-        notes.leave("include")
+        unkept.leave("include")
     top = fields.count("top_logprobs")
     return top or 0 if top or _LOGPROBS in include else None

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
+from apps.providers.translation.fields import Fields, Unkept, is_said
 from apps.providers.translation.form import Tool, ToolChoice
-from apps.providers.translation.responses.fields import Fields, Notes, is_said
 from apps.providers.translation.responses.names import ToolNames
 
 _MODES = ("auto", "none", "required")
@@ -14,46 +14,45 @@ _HOSTED = "Leave it out, or offer a function that your side runs: this tool is r
 _CHOICE = "Name a function, or auto, none or required."
 
 
-def read_tools(tools: Iterable[Fields], names: ToolNames, notes: Notes) -> list[Tool]:
-    """The functions among `tools`, out of their namespaces; what else there is goes to the notes. Raises BadRequest."""
+def read_tools(tools: Iterable[Fields], names: ToolNames, unkept: Unkept) -> list[Tool]:
+    """The functions among `tools`, out of their namespaces; what else there is cannot be kept. Raises BadRequest."""
     found: list[Tool] = []
     for tool in tools:
         kind = tool.required_text("type")
         if kind == "namespace":
             namespace = tool.required_text("name")
             if tool.text("description"):
-                notes.leave(tool.named("description"), "namespace's description")
+                unkept.leave(tool.named("description"))
             for member in tool.objects("tools"):
                 if member.text("type") in ("function", ""):
-                    found.append(_function(member, names.flat[namespace, member.required_text("name")], notes))
+                    found.append(_function(member, names.flat[namespace, member.required_text("name")], unkept))
                 else:
-                    _refuse(member, notes)
+                    _refuse(member, unkept)
         elif kind == "function":
-            found.append(_function(tool, tool.required_text("name"), notes))
+            found.append(_function(tool, tool.required_text("name"), unkept))
         else:
-            _refuse(tool, notes)
+            _refuse(tool, unkept)
     return found
 
 
-def _refuse(tool: Fields, notes: Notes) -> None:
+def _refuse(tool: Fields, unkept: Unkept) -> None:
     kind = tool.text("type")
-    notes.refuse(tool.path, _CUSTOM if kind == "custom" else _HOSTED, f"tool {kind}")
+    unkept.refuse(tool.path, _CUSTOM if kind == "custom" else _HOSTED, f"tool {kind}")
 
 
-def _function(tool: Fields, name: str, notes: Notes) -> Tool:
+def _function(tool: Fields, name: str, unkept: Unkept) -> Tool:
     for hint in _HINTS:
         if is_said(tool.json.get(hint)):
-            notes.leave(tool.named(hint), f"tool's {hint}")
-    parameters = tool.object("parameters")
+            unkept.leave(tool.named(hint))
     return Tool(
         name=name,
         description=tool.text("description"),
-        parameters=parameters.json if parameters is not None else None,
-        strict=tool.boolean("strict"),
+        parameters=tool.free("parameters"),
+        strict=tool.flag("strict"),
     )
 
 
-def read_choice(body: Fields, names: ToolNames, notes: Notes) -> ToolChoice | None:
+def read_choice(body: Fields, names: ToolNames, unkept: Unkept) -> ToolChoice | None:
     """`tool_choice`; None: it is not said, or cannot be kept. Raises BadRequest."""
     value = body.json.get("tool_choice")
     if value is None:
@@ -73,10 +72,10 @@ def read_choice(body: Fields, names: ToolNames, notes: Notes) -> ToolChoice | No
             if tool.text("type") in ("function", "namespace", ""):
                 allowed += _named(tool, names)
             else:
-                notes.refuse(tool.path, _HOSTED, "tool choice")
+                unkept.refuse(tool.path, _HOSTED, "tool choice")
         mode = choice.word("mode", ("auto", "required"))
         return ToolChoice(mode="required" if mode == "required" else "auto", names=allowed)
-    notes.refuse("tool_choice", _CHOICE)
+    unkept.refuse("tool_choice", _CHOICE)
     return None
 
 

@@ -1,7 +1,6 @@
 """Requests for providers that speak Responses. Nothing is ever stored there: every request brings its whole input. Pure."""
 
-import orjson
-
+from apps.providers.translation.fields import json_bytes
 from apps.providers.translation.form import Json, Reasoning, Request, Tool, ToolChoice
 from apps.providers.translation.losses import Losses
 from apps.providers.translation.responses.items import written_items
@@ -54,7 +53,7 @@ def write_request(request: Request, upstream: Upstream, losses: Losses) -> bytes
         "stream": request.stream or None,
     }
     body |= {name: value for name, value in said.items() if value is not None}
-    return orjson.dumps(body)
+    return json_bytes(body, "tools")  # whose schemas are all that may be deep
 
 
 def _note_losses(request: Request, losses: Losses) -> None:
