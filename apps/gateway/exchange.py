@@ -191,6 +191,10 @@ class Exchange:
         """The request's id, 32 hexadecimal digits."""
         return self._id
 
+    def forget_usage(self) -> None:
+        """Nothing of what was used is this record's to tell."""
+        self.usage = _NOTHING_USED
+
     @property
     def address(self) -> str | None:
         """The client's address, through trusted proxies; None where there is none."""

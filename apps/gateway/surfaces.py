@@ -14,7 +14,7 @@ from apps.core import endpoints
 from apps.core.errors import InvalidValue, MethodNotAllowed, ObjectNotFound, UnknownPath
 from apps.gateway.gemini_streams import GeminiArrayMeter, GeminiMeter
 from apps.gateway.governance.hearing import HEARING
-from apps.gateway.governance.making import EDITS, NOTHING, PICTURES, SPEAKING, Made
+from apps.gateway.governance.making import EDITS, NOTHING, PICTURES, SHOWN, SPEAKING, Made
 from apps.gateway.media_streams import ImagesMeter, SpeechMeter, TranscriptMeter
 from apps.gateway.streams import ChatMeter, MessagesMeter, ResponsesMeter, StreamMeter
 from apps.policies.counters.plan import Part
@@ -102,12 +102,12 @@ INPUT_TOKENS = Endpoint(
 COMPACTION = Endpoint(endpoints.COMPACTION, "POST", "/responses/compact", also=endpoints.RESPONSES)
 # Files, batches and stored responses. Each is asked where it is kept, and costs nothing by itself.
 FILE_LIST = Endpoint(
-    endpoints.FILES, "GET", "/files", writes=False, is_free=True, takes="limits", made=NOTHING, keeps=True
+    endpoints.FILES, "GET", "/files", writes=False, is_free=True, takes="limits", made=SHOWN, keeps=True
 )
 FILE_CREATE = replace(FILE_LIST, method="POST", takes_form=True, repeatable=False)
 FILE_SHOW = replace(FILE_LIST, path="/files/{id}")
 FILE_DELETE = replace(FILE_SHOW, method="DELETE")
-FILE_CONTENT = replace(FILE_LIST, path="/files/{id}/content", made=replace(NOTHING, is_json=False))
+FILE_CONTENT = replace(FILE_LIST, path="/files/{id}/content", made=replace(SHOWN, is_json=False))
 BATCH_LIST = replace(FILE_LIST, name=endpoints.BATCHES, path="/batches")
 BATCH_CREATE = replace(BATCH_LIST, method="POST", repeatable=False)
 BATCH_SHOW = replace(BATCH_LIST, path="/batches/{id}")

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 
 from apps.core.env import networks
+from tests.support.account import FakeAccount
 from tests.support.gateway import LOOPBACK, GatewayProcess
 from tests.support.provider import FakeProvider
 
@@ -41,6 +43,14 @@ def upstream() -> Iterator[FakeProvider]:
     """A provider on a real socket, scripted by the test."""
     with FakeProvider() as provider:
         yield provider
+
+
+@pytest.fixture
+def account(upstream: FakeProvider) -> FakeAccount:
+    """The provider's account, which keeps files, batches and responses for all who have its key."""
+    made = FakeAccount(uuid4().hex[:6])
+    upstream.replies(made, always=True)
+    return made
 
 
 @pytest.fixture

@@ -33,3 +33,17 @@ def test_a_callers_words_do_not_end_the_asking_for_usage(acme: Tenant, upstream:
     assert ask(acme, stream=True).status_code == 200
     assert ["stream_options" in request.json for request in upstream.requests] == [True, False, True]
     assert acme.records(2)[1].usage_estimated is False
+
+
+@pytest.mark.parametrize("provider", ["openai", "openai_compatible"])
+def test_what_one_caller_names_and_nobody_has_does_not_end_responses_for_others(
+    acme: Tenant, upstream: FakeProvider, provider: str
+) -> None:
+    acme.add_route("thinker", f"{upstream.url}/v1", provider=provider)
+    upstream.fails(404, "Prompt with id 'pmpt_none' not found.", code="prompt_not_found")
+    missing = acme.http().post("/v1/responses", json={"model": "thinker", "input": "Hi", "prompt": {"id": "pmpt_none"}})
+    assert (missing.status_code, missing.json()["error"]["code"]) == (404, "prompt_not_found")
+
+    search = {"model": "thinker", "input": "Hi", "tools": [{"type": "web_search"}]}
+    assert acme.http().post("/v1/responses", json=search).status_code == 200
+    assert [request.path for request in upstream.requests] == ["/v1/responses"] * 2

@@ -158,5 +158,13 @@ def _about_edit(head: EditHead, body: bytes) -> int:
 EDITS = Made(edit_bounds, read_images, edits_used, about=_about_edit)
 PICTURES = Made(picture_bounds, read_images, pictures_used)
 SPEAKING = Made(speech_bounds, _tells_nothing, speech_used, is_json=False)
+
+
+def _uses_nothing(*_: object, **__: object) -> Usage:
+    return Usage()
+
+
+# What has been paid for elsewhere, whatever it tells.
+SHOWN = Made(_bounds_nothing, _tells_nothing, _uses_nothing)
 # What costs nothing by itself.
 NOTHING = Made(_bounds_nothing, _tells_nothing, _uses_what_is_told)

@@ -4,9 +4,8 @@ What is written together is inserted together: calls that end in the same moment
 """
 
 import asyncio
-import contextlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString
@@ -15,7 +14,7 @@ from uuid import UUID
 import orjson
 import psycopg
 from psycopg import AsyncConnection
-from psycopg.rows import class_row, tuple_row
+from psycopg.rows import AsyncRowFactory, class_row, tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from apps.core.errors import ObjectsUnavailable
@@ -31,6 +30,7 @@ type Facts = Mapping[str, Any]
 FILE, BATCH, RESPONSE = "file", "batch", "response"
 
 _SECONDS = 3.0  # for one statement
+_CONNECTIONS = 4
 _AT_ONCE = 500  # rows of one statement
 _KNOWN = 50_000  # objects whose credential is remembered; which one never changes
 _FACTS_MOST = 16 * 1024  # bytes of an object's facts; what is larger is not an object that lists show
@@ -100,7 +100,7 @@ class Owners:
         self._pool = AsyncConnectionPool[AsyncConnection[Any]](
             database_url,
             min_size=1,
-            max_size=4,
+            max_size=_CONNECTIONS,
             timeout=_SECONDS,
             open=False,
             kwargs={"autocommit": True, "connect_timeout": 3, "application_name": "tollgate-objects"},
@@ -140,9 +140,8 @@ class Owners:
 
     async def credentials_of_items(self, token: TokenView, ids: Sequence[str]) -> dict[str, str]:
         """As `credentials`, of what the outputs of the service's responses consist of."""
-        async with self._connection() as connection, connection.cursor(row_factory=tuple_row) as cursor:
-            await cursor.execute(statements.FIND_ITEMS, {"service": token.service_id, "ids": list(ids)})
-            return {item: credential.hex for item, credential in await cursor.fetchall()}
+        rows = await self._ask(statements.FIND_ITEMS, {"service": token.service_id, "ids": list(ids)}, tuple_row)
+        return {item: credential.hex for item, credential in rows}
 
     async def page(
         self, token: TokenView, kind: str, *, most: int, after: str = "", purpose: str = "", newest_first: bool = True
@@ -216,10 +215,8 @@ class Owners:
 
     async def claim(self, owned: Owned) -> tuple[UUID, bytes] | None:
         """Whether this process is to record what it cost: under which id, and the digest of the token it is charged to."""
-        async with self._connection() as connection, connection.cursor(row_factory=tuple_row) as cursor:
-            await cursor.execute(statements.CLAIM, {"id": owned.id, "record_id": uuid7()})
-            row = await cursor.fetchone()
-        return None if row is None else (row[0], bytes(row[1]))
+        rows = await self._ask(statements.CLAIM, {"id": owned.id, "record_id": uuid7()}, tuple_row)
+        return (rows[0][0], bytes(rows[0][1])) if rows else None
 
     async def paid(self, owned: Owned) -> None:
         """What it cost is recorded."""
@@ -253,25 +250,36 @@ class Owners:
             self._writer = None
 
     async def _rows(self, statement: LiteralString, parameters: Mapping[str, Any]) -> list[Owned]:
-        async with self._connection() as connection, connection.cursor(row_factory=class_row(Owned)) as cursor:
-            await cursor.execute(statement, parameters)
-            return await cursor.fetchall()
+        return await self._ask(statement, parameters, class_row(Owned))
 
     async def _do(self, statement: LiteralString, parameters: Mapping[str, Any]) -> None:
-        async with self._connection() as connection:
-            await connection.execute(statement, parameters)
+        await self._ask(statement, parameters, tuple_row)
 
-    @contextlib.asynccontextmanager
-    async def _connection(self) -> AsyncIterator[AsyncConnection[Any]]:
-        """A connection, for one statement. Raises ObjectsUnavailable, also for what the statement raises."""
+    async def _ask[T](
+        self, statement: LiteralString, parameters: Mapping[str, Any], factory: AsyncRowFactory[T]
+    ) -> list[T]:
+        """What a statement returns. Any of them may be made twice: after an outage the pool is full of dead connections, each of
+        which is found out by one that fails."""
         if not self._is_connected():
             raise ObjectsUnavailable
         try:
-            async with asyncio.timeout(_SECONDS), self._pool.connection() as connection:
-                yield connection
+            async with asyncio.timeout(_SECONDS):
+                for _ in range(_CONNECTIONS):
+                    try:
+                        return await self._ask_once(statement, parameters, factory)
+                    except psycopg.OperationalError as exc:
+                        log.info("objects_connection_lost", why=str(exc).strip())
+                return await self._ask_once(statement, parameters, factory)
         except (psycopg.Error, PoolTimeout, OSError, TimeoutError) as exc:
             log.warning("objects_unavailable", why=str(exc).strip() or type(exc).__name__)
             raise ObjectsUnavailable from exc
+
+    async def _ask_once[T](
+        self, statement: LiteralString, parameters: Mapping[str, Any], factory: AsyncRowFactory[T]
+    ) -> list[T]:
+        async with self._pool.connection() as connection, connection.cursor(row_factory=factory) as cursor:
+            await cursor.execute(statement, parameters)
+            return await cursor.fetchall() if cursor.description is not None else []
 
 
 def _columns(rows: Sequence[New]) -> dict[str, list[Any]]:

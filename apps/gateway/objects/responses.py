@@ -12,7 +12,6 @@ from apps.gateway.directory.views import Route, TokenView
 from apps.gateway.exchange import Attempt, Exchange
 from apps.gateway.objects.owners import RESPONSE, Owners, new
 from apps.gateway.relay.keeping import Keeping
-from apps.providers.usage import Usage
 
 UNOWNED = "unowned"  # the record's flag: the database was away, and nobody will find the response again
 
@@ -72,7 +71,7 @@ class NewResponse(Keeping):
             return
         await self._own(response, item_ids(response.output))
         if self.pays_later:
-            exchange.usage = Usage()
+            exchange.forget_usage()
 
     async def begun(self, piece: bytes) -> bool:
         """As Keeping's: the first event has the id."""
@@ -106,7 +105,7 @@ class NewResponse(Keeping):
             await self._owners.note_items(self._token, self._route.credential.id, self._id, items)
         except ObjectsUnavailable:
             if self.pays_later:  # it still is to be paid, as far as others know
-                self._exchange.usage = Usage()
+                self._exchange.forget_usage()
         self.pays_later = False
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import orjson
 
 from apps.audit.record import clean_text
-from apps.core.errors import UpstreamAuthFailed, UpstreamMalformed
+from apps.core.errors import BadRequest, UpstreamAuthFailed, UpstreamMalformed
 from apps.gateway.exchange import Attempt, Exchange, Headers
 from apps.gateway.governance.call import Call
 from apps.gateway.governance.estimates import estimated_input
@@ -28,6 +28,9 @@ from apps.providers.refusals import openai_refusal
 _BAD_KEY = re.compile(rb'"reason"\s*:\s*"API_KEY_INVALID"')
 # How a provider says that it has no such endpoint; 404 may also be the model's.
 _NO_SUCH_ENDPOINT = frozenset({404, 405, 501})
+_NOT_FOUND = 404
+# Who has Responses for certain: what they do not find is something that the request names.
+_WITH_RESPONSES = frozenset({"openai", "azure_openai"})
 _NO_SUCH_MODEL = frozenset({"not_found_error", "NOT_FOUND"})
 _DELAYS = frozenset({b"retry-after", b"retry-after-ms"})
 
@@ -135,8 +138,25 @@ def _lacks_endpoint(call: Call, attempt: Attempt, status: int, body: bytes) -> b
     """Whether a server says that it has no Responses, which not all of its kind have, rather than that it has no such model."""
     if status not in _NO_SUCH_ENDPOINT or attempt.way is not RESPONSES or call.target.endpoint is not RESPONSES:
         return False
-    model = attempt.route.upstream_model.encode()
-    return model not in body and way(attempt.route, RESPONSES, stream=False, lacks_it=True) is not None
+    route = attempt.route
+    found = way(route, RESPONSES, stream=call.stream, lacks_it=True)
+    if found is None or route.credential.provider in _WITH_RESPONSES or route.upstream_model.encode() in body:
+        return False
+    if status != _NOT_FOUND or not _names_error(body):
+        return True
+    try:
+        call.translation.write(route, found, call.token.governor.policy.untranslatable, call.output_cap)
+    except BadRequest:
+        return False  # what is not there may be what only Responses can name: a caller must not turn it off for others
+    return True
+
+
+def _names_error(body: bytes) -> bool:
+    """Whether a refusal is an error as an API says it, rather than a web server's."""
+    try:
+        return bool(orjson.loads(body).get("error"))
+    except (orjson.JSONDecodeError, AttributeError):
+        return False
 
 
 def _delay(attempt: Attempt, headers: Headers, body: bytes) -> Headers:

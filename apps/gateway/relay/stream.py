@@ -16,7 +16,6 @@ from apps.gateway.server import Client
 from apps.gateway.translation.stream import Passing
 from apps.gateway.watch import Watch
 from apps.providers.reasons import stream_reason
-from apps.providers.usage import Usage
 
 # How long after the terminal event we wait for the connection to end properly, so that it can be used again.
 _AFTER_END = 0.25
@@ -77,7 +76,7 @@ async def relay_stream(exchange: Exchange, call: Call, headers: Headers, chunks:
     except (GatewayError, asyncio.CancelledError):
         take_usage(exchange, call, meter)
         if call.keeping is not None and call.keeping.pays_later:
-            exchange.usage = Usage()
+            exchange.forget_usage()
         exchange.events, exchange.is_inside_event = meter.events, meter.is_inside_event
         raise
 
