@@ -42,6 +42,7 @@ def test_paths_that_are_listed_lead_to_their_endpoint():
         ("count content", surfaces.COUNT_CONTENT),
         ("embed content", surfaces.EMBED_CONTENT),
         ("batch embed contents", surfaces.BATCH_EMBED_CONTENTS),
+        ("rerank", surfaces.RERANK),
         ("realtime", surfaces.REALTIME),
         ("realtime client secrets", surfaces.REALTIME_SECRETS),
         ("models", surfaces.MODELS),

@@ -1,6 +1,6 @@
 """What a call used, in disjoint buckets, whatever words a provider has for them."""
 
-from apps.providers.usage.answers import Answer, read_answer, read_images, read_message
+from apps.providers.usage.answers import Answer, read_answer, read_images, read_message, read_rerank
 from apps.providers.usage.anthropic import anthropic_usage, tell_later
 from apps.providers.usage.buckets import INPUT_BUCKETS, OUTPUT_BUCKETS, Usage, tier_name, token_sum
 from apps.providers.usage.cohere import cohere_usage
@@ -34,6 +34,7 @@ __all__ = [
     "read_answer",
     "read_images",
     "read_message",
+    "read_rerank",
     "speech_tokens",
     "speech_usage",
     "tell_later",
