@@ -14,12 +14,8 @@ from apps.core import endpoints
 from apps.core.errors import InvalidValue, MethodNotAllowed, ObjectNotFound, UnknownPath
 from apps.gateway.gemini_streams import GeminiArrayMeter, GeminiMeter
 from apps.gateway.governance.hearing import HEARING
-<<<<<<< HEAD
 from apps.gateway.governance.making import EDITS, NOTHING, PICTURES, SHOWN, SPEAKING, Made
-=======
-from apps.gateway.governance.making import EDITS, NOTHING, PICTURES, SPEAKING, Made
 from apps.gateway.governance.ranking import RANKING
->>>>>>> 91abc79 (wip)
 from apps.gateway.media_streams import ImagesMeter, SpeechMeter, TranscriptMeter
 from apps.gateway.streams import ChatMeter, MessagesMeter, ResponsesMeter, StreamMeter
 from apps.policies.counters.plan import Part
