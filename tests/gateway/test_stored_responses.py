@@ -386,7 +386,7 @@ def test_what_is_called_off_is_over(acme: Tenant, account: FakeAccount) -> None:
     eventually(lambda: not row(acme, made.id).awaited, what="a response that is over")
 
 
-def test_a_response_on_a_drained_account_can_still_be_read(acme: Tenant, account: FakeAccount) -> None:
+def test_a_response_on_a_drained_account_can_still_be_read_and_answered(acme: Tenant, account: FakeAccount) -> None:
     made = ask(acme)
     credential_drain(credential=acme.credential, actor=ACTOR)
     eventually(
@@ -394,3 +394,4 @@ def test_a_response_on_a_drained_account_can_still_be_read(acme: Tenant, account
         what="a drained credential",
     )
     assert acme.client().responses.retrieve(made.id).id == made.id
+    assert ask(acme, previous_response_id=made.id).id in account.responses, "and be answered"
