@@ -37,6 +37,10 @@ FLAGS = {
     "usage_mismatch": gettext_lazy("The provider's total is not the sum of its parts: look at the buckets."),
     "over_hold": gettext_lazy("It cost more than was held for it: its budgets may be exceeded by the difference."),
     "unknown_tier": gettext_lazy("The provider served a tier without prices: those of the dearest tier were taken."),
+    "paid_later": gettext_lazy(
+        "What a batch, or a response made in the background, has cost: recorded when it was over."
+    ),
+    "unowned": gettext_lazy("Whose the response is could not be written down: nobody can refer to it."),
     "counters_unasked": gettext_lazy("Limits and budgets could not be asked, and its policy lets calls pass then."),
 }
 

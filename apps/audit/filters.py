@@ -120,6 +120,8 @@ class FlagFilter(_Question, DropdownFilter):
             ("usage_mismatch", _("The provider's numbers disagree")),
             ("over_hold", _("It cost more than was held")),
             ("unknown_tier", _("It was served in a tier without prices")),
+            ("paid_later", _("It was paid for later")),
+            ("unowned", _("Nobody owns its response")),
             ("counters_unasked", _("Limits and budgets could not be asked")),
             ("estimated", _("Usage is estimated")),
         ]
@@ -129,7 +131,15 @@ class FlagFilter(_Question, DropdownFilter):
         match self.value():
             case "estimated":
                 return queryset.filter(usage_estimated=True)
-            case "unpriced" | "usage_mismatch" | "over_hold" | "unknown_tier" | "counters_unasked" as flag:
+            case (
+                "unpriced"
+                | "usage_mismatch"
+                | "over_hold"
+                | "unknown_tier"
+                | "paid_later"
+                | "unowned"
+                | "counters_unasked" as flag
+            ):
                 # The second half lets PostgreSQL use an index over flagged records.
                 return queryset.filter(flags__contains=[flag]).exclude(flags=[])
         return queryset

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import orjson
+
 from apps.core.errors import UpstreamMalformed
 from apps.gateway.streams import StreamMeter, event_json, split_events
 from apps.providers.dialects import gemini
@@ -63,6 +65,9 @@ class GeminiMeter(StreamMeter):
         if isinstance(error, dict):
             status = error.get("status")
             self.error = status if isinstance(status, str) and status else "error"
+            if not self._envelope:
+                code = error.get("code")
+                self.refusal = code if isinstance(code, int) and 400 <= code < 600 else 503, orjson.dumps(data)
             self.complete = True
             self._put_aside(event)
             return False

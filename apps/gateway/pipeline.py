@@ -101,11 +101,14 @@ async def ask_model(
     """The questions about a request that is known to be well formed. `form`: as it came, if it is one."""
     governor = token.governor
     models = await stages.models_of(token, means.directory)
+    named = references(target.endpoint.name, head, body)  # 400
+    pin = await pin_of(means.owners, token, named) if named else None  # 400, 404, 503
+    if pin is not None:
+        models = models.undrained
     model = stages.resolve(exchange.model_asked, models, governor)  # 403, 404, 502
     choice = governor.choose(model)  # 403
     routes, skipped = stages.serving(target.endpoint, model, choice)  # 400
-    named = references(target.endpoint.name, head, body)  # 400
-    if named and (pin := await pin_of(means.owners, token, named)) is not None:  # 400, 404, 503
+    if pin is not None:
         routes = pinned(pin, routes, model.name)  # 400
     counted = target.endpoint.counted
     if counted is not None:

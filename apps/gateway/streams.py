@@ -11,6 +11,8 @@ import msgspec
 import orjson
 
 from apps.providers.dialects import anthropic
+from apps.providers.refusals import openai_refusal
+from apps.providers.translation.chat.errors import failure_in
 from apps.providers.usage import (
     Usage,
     anthropic_usage,
@@ -161,6 +163,15 @@ class StreamMeter:
         self._aside += 1
         self._aside_size += len(event)
 
+    def _refuse(self, data: Mapping[str, Any]) -> None:
+        """The stream begins with an error, in OpenAI's words or the like: it is a refusal, which may have a status."""
+        failed = failure_in(dict(data))
+        if failed is not None:
+            status = failed.status or 502
+            self.error = failed.code or failed.type or "error"
+            self.refusal = status, openai_refusal(status, orjson.dumps({"error": data["error"]}))
+            self.complete = True
+
     def _take_tier(self, data: Mapping[str, Any]) -> None:
         if isinstance(data.get("service_tier"), str):
             self.tier = tier_name(data["service_tier"])
@@ -239,6 +250,8 @@ class ChatMeter(StreamMeter):
 
     def _begins(self, data: Mapping[str, Any]) -> bool:
         self._take_tier(data)
+        if not self._envelope and "error" in data:
+            self._refuse(data)
         return bool(data.get("choices"))
 
     def _is_interesting(self, data: bytes) -> bool:
@@ -280,6 +293,9 @@ class ResponsesMeter(StreamMeter):
         response = data.get("response")
         if isinstance(response, dict):
             self._take_tier(response)
+        elif not self._envelope and data.get("type") == "error":
+            # Its fields are the event's own, or in an object as in a refusal.
+            self._refuse(data if isinstance(data.get("error"), dict) else {"error": {**data, "type": "server_error"}})
         return _text(data.get("type")).endswith(".delta")
 
     def _is_interesting(self, data: bytes) -> bool:

@@ -15,6 +15,7 @@ from apps.core.errors import InvalidValue, MethodNotAllowed, ObjectNotFound, Unk
 from apps.gateway.gemini_streams import GeminiArrayMeter, GeminiMeter
 from apps.gateway.governance.hearing import HEARING
 from apps.gateway.governance.making import EDITS, NOTHING, PICTURES, SHOWN, SPEAKING, Made
+from apps.gateway.governance.ranking import RANKING
 from apps.gateway.media_streams import ImagesMeter, SpeechMeter, TranscriptMeter
 from apps.gateway.streams import ChatMeter, MessagesMeter, ResponsesMeter, StreamMeter
 from apps.policies.counters.plan import Part
@@ -172,6 +173,7 @@ BATCH_EMBED_CONTENTS = Endpoint(
     writes=False,
     also=endpoints.EMBEDDINGS,
 )
+RERANK = Endpoint(endpoints.RERANK, "POST", "/rerank", writes=False, made=RANKING)
 # A session over a WebSocket, what is said in it (apps.gateway.realtime), and secrets that open one.
 REALTIME = Endpoint(endpoints.REALTIME, "GET", "/realtime", writes=False, is_free=True, takes="limits", made=NOTHING)
 REALTIME_SECRETS = Endpoint(
@@ -227,6 +229,7 @@ _OPENAI = (
     MODERATIONS,
     IMAGES,
     SPEECH,
+    RERANK,
     INPUT_TOKENS,
     COMPACTION,
     *_FORMS,
@@ -236,6 +239,7 @@ _EXACT = {
     prefix + endpoint.path: Target(endpoint)
     for prefixes, served in (
         (("/v1", "/openai/v1", "/openai"), (*_OPERATIONS.values(), REALTIME, REALTIME_SECRETS, MODELS)),
+        (("/v2",), (RERANK,)),
         (("/v1", "/anthropic/v1"), (MESSAGES, COUNT_TOKENS)),
         (("/anthropic/v1",), (ANTHROPIC_MODELS,)),
     )
@@ -264,7 +268,7 @@ _VERBS = {
     endpoint.path.rpartition(":")[2]: endpoint
     for endpoint in (GENERATE_CONTENT, STREAM_GENERATE_CONTENT, COUNT_CONTENT, EMBED_CONTENT, BATCH_EMBED_CONTENTS)
 }
-PREFIXES = ("/v1", "/v1beta", "/v1alpha", "/openai", "/anthropic", _GEMINI, "/upload")
+PREFIXES = ("/v1", "/v2", "/v1beta", "/v1alpha", "/openai", "/anthropic", _GEMINI, "/upload")
 _BELOW = tuple(prefix + "/" for prefix in PREFIXES)
 
 
@@ -343,8 +347,8 @@ def _find_by_pattern(method: str, path: str) -> Target:
     raise UnknownPath(
         "This gateway does not serve this path. It serves chat/completions, responses, completions, embeddings, "
         "moderations, images/generations, images/edits, images/variations, audio/speech, audio/transcriptions, "
-        "audio/translations, files, batches, realtime and models under /v1, /openai/v1 and /openai, messages under "
-        "/v1 and /anthropic/v1, and models/{model}:generateContent, :streamGenerateContent, :countTokens, :embedContent and "
+        "audio/translations, files, batches, rerank, realtime and models under /v1, /openai/v1 and /openai, messages "
+        "under /v1 and /anthropic/v1, and models/{model}:generateContent, :streamGenerateContent, :countTokens, :embedContent and "
         ":batchEmbedContents under /v1, /v1beta and /v1alpha."
     )
 

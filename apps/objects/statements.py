@@ -5,22 +5,18 @@ Ids of ours are UUIDs; `kind` and ids of providers are texts. Whatever a stateme
 
 from typing import LiteralString
 
-# One row for each element of the arrays, in one statement for all that are waiting. An object that is there already stays its
-# owner's: no provider gives an id twice.
+# Objects of a JSON array, a row for each: in one statement for all that are waiting. What is there already stays its owner's: no
+# provider gives an id twice.
 INSERT: LiteralString = """
 INSERT INTO objects_ownedobject (
     id, organization_id, service_id, token_id, credential_id, kind, upstream_id, model, facts, items, end_user, tags, created_at,
     awaited, checked_at
 )
-SELECT id, organization_id, service_id, token_id, credential_id, kind, upstream_id, model, facts::jsonb,
-       ARRAY(SELECT jsonb_array_elements_text(items::jsonb)), end_user, ARRAY(SELECT jsonb_array_elements_text(tags::jsonb)),
-       now(), awaited, now()
-FROM unnest(
-    %(id)s::uuid[], %(organization_id)s::uuid[], %(service_id)s::uuid[], %(token_id)s::uuid[], %(credential_id)s::uuid[],
-    %(kind)s::text[], %(upstream_id)s::text[], %(model)s::text[], %(facts)s::text[], %(items)s::text[], %(end_user)s::text[],
-    %(tags)s::text[], %(awaited)s::boolean[]
-) AS made (
-    id, organization_id, service_id, token_id, credential_id, kind, upstream_id, model, facts, items, end_user, tags, awaited
+SELECT id, organization_id, service_id, token_id, credential_id, kind, upstream_id, model, facts, items, end_user, tags, now(),
+       awaited, now()
+FROM json_to_recordset(%(rows)s::json) AS made (
+    id uuid, organization_id uuid, service_id uuid, token_id uuid, credential_id uuid, kind text, upstream_id text, model text,
+    facts jsonb, items text[], end_user text, tags text[], awaited boolean
 )
 ON CONFLICT (upstream_id, kind, credential_id) DO NOTHING
 """

@@ -35,6 +35,8 @@ def test_paths_that_are_listed_lead_to_their_endpoint():
         ("audio translations", surfaces.AUDIO_TRANSLATIONS),
         ("image edits", surfaces.IMAGE_EDITS),
         ("image variations", surfaces.IMAGE_VARIATIONS),
+        ("input tokens", surfaces.INPUT_TOKENS),
+        ("compaction", surfaces.COMPACTION),
         ("messages", surfaces.MESSAGES),
         ("count tokens", surfaces.COUNT_TOKENS),
         ("generate content", surfaces.GENERATE_CONTENT),
@@ -42,6 +44,7 @@ def test_paths_that_are_listed_lead_to_their_endpoint():
         ("count content", surfaces.COUNT_CONTENT),
         ("embed content", surfaces.EMBED_CONTENT),
         ("batch embed contents", surfaces.BATCH_EMBED_CONTENTS),
+        ("rerank", surfaces.RERANK),
         ("realtime", surfaces.REALTIME),
         ("realtime client secrets", surfaces.REALTIME_SECRETS),
         ("models", surfaces.MODELS),
@@ -50,3 +53,14 @@ def test_paths_that_are_listed_lead_to_their_endpoint():
         for sent in paths:
             path, _, query = sent.partition("?")
             assert surfaces.find_target(endpoint.method, path, {}, query.encode()).endpoint is endpoint, sent
+
+
+def test_what_is_kept_is_found_by_the_paths_that_are_listed_and_all_of_it_is_listed():
+    found = set()
+    for name in ("files", "batches", "stored responses"):
+        for sent in code(TABLE[name][1]):
+            verb, _, path = sent.partition(" ")
+            if path:
+                endpoint = surfaces.find_target(verb, path.replace("{id}", "some-id"), {}).endpoint
+                found.add((endpoint.method, endpoint.path))
+    assert found == {(method, path) for path, methods in surfaces._KEPT.items() for method in methods}

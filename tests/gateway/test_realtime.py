@@ -14,7 +14,7 @@ from websockets.sync.client import connect
 from apps.providers.prices.actions import price_set
 from tests.gateway.realtime import COST, by_endpoint, voiced, voiced_tenant
 from tests.support.gateway import GatewayProcess
-from tests.support.governed import LONG_AGO, priced
+from tests.support.governed import LONG_AGO, check_amounts, priced
 from tests.support.provider import closed_port
 from tests.support.realtime import RealtimeProvider, add_realtime, session
 from tests.support.tenant import ACTOR, SECRET, Tenant, recorded
@@ -283,6 +283,7 @@ def test_every_response_is_recorded_and_priced_for_itself(acme: Tenant, provider
         client.until("response.done")
     found = by_endpoint(acme, 5)
     assert [record.cost_usd for record in found["realtime_response"]] == [COST] * 4
+    check_amounts(acme)
     assert len(found["realtime"]) == 1
     assert [record.upstream_request_id for record in found["realtime_response"]] == [f"resp_{n}" for n in (1, 2, 3, 4)]
 

@@ -1,5 +1,6 @@
 """Responses that a provider stores: each belongs to the service that made it, and leads back to the account that has it."""
 
+import json
 import threading
 from decimal import Decimal
 from typing import Any
@@ -9,6 +10,7 @@ import openai
 import pytest
 
 from apps.core.errors import InvalidValue
+from apps.gateway.objects.owners import FILE
 from apps.gateway.objects.references import ITEM, Reference, references
 from apps.objects.models import OwnedObject
 from apps.policies.actions.policies import inline_set
@@ -20,7 +22,7 @@ from tests.support import bodies
 from tests.support.account import FakeAccount
 from tests.support.bodies import Json
 from tests.support.gateway import GatewayProcess, eventually, gateways
-from tests.support.governed import budget, priced
+from tests.support.governed import EACH, budget, priced
 from tests.support.provider import CLOSE, HANG, FakeProvider
 from tests.support.switch import DatabaseSwitch
 from tests.support.tenant import ACTOR, Tenant, tenant
@@ -169,6 +171,16 @@ def test_what_an_answer_repeats_of_itself_is_no_reference() -> None:
     assert found(items) == []
 
 
+@pytest.mark.parametrize("name", ["schema", "format", "parameters", "tools[0]"])
+def test_a_prompts_variable_may_be_called_anything_and_hides_no_file(name: str) -> None:
+    prompt = {"id": "pmpt_1", "variables": {name: {"type": "input_file", "file_id": "file-1"}}}
+    body = json.dumps({"model": "m", "prompt": prompt}).encode()
+    read = references("responses", dialect.read_head(body, "responses"), body)
+    assert [each for each in read if each.kind == FILE] == [
+        Reference(FILE, "file-1", f"prompt.variables.{name}.file_id")
+    ]
+
+
 @pytest.mark.parametrize(
     ("items", "param"),
     [
@@ -189,8 +201,6 @@ def test_a_request_refers_to_a_bounded_number_of_things() -> None:
 
 
 def found(items: Any) -> list[Reference]:
-    import json
-
     body = json.dumps({"model": "m", "input": items}).encode()
     return references("responses", dialect.read_head(body, "responses"), body)
 
@@ -322,6 +332,22 @@ def test_a_response_in_the_background_is_paid_for_once_when_it_is_over(acme: Ten
     assert row(acme, made.id).items == ["msg_fake"]
 
 
+def test_a_response_in_the_background_is_paid_for_before_it_is_deleted(acme: Tenant, account: FakeAccount) -> None:
+    priced(acme)
+    client = acme.client()
+    made = ask(acme, background=True)
+    error = refused(lambda: client.responses.delete(made.id), openai.BadRequestError, "invalid_value")
+    assert error.param == "id"
+    assert made.id in account.responses
+
+    account.answer(made.id)
+    list(client.responses.retrieve(made.id, stream=True))  # all of the answer, and nobody has asked how it stands
+    client.responses.delete(made.id)
+    assert made.id not in account.responses
+    records = eventually(lambda: [each for each in acme.records() if "paid_later" in each.flags], what="the record")
+    assert [each.cost_usd for each in records] == [EACH]
+
+
 def test_a_background_stream_that_is_read_to_its_end_pays_by_itself(acme: Tenant, account: FakeAccount) -> None:
     priced(acme, input=Decimal(2), output=Decimal(8))
     events = bodies.response_events()
@@ -386,7 +412,7 @@ def test_what_is_called_off_is_over(acme: Tenant, account: FakeAccount) -> None:
     eventually(lambda: not row(acme, made.id).awaited, what="a response that is over")
 
 
-def test_a_response_on_a_drained_account_can_still_be_read(acme: Tenant, account: FakeAccount) -> None:
+def test_a_response_on_a_drained_account_can_still_be_read_and_answered(acme: Tenant, account: FakeAccount) -> None:
     made = ask(acme)
     credential_drain(credential=acme.credential, actor=ACTOR)
     eventually(
@@ -394,3 +420,4 @@ def test_a_response_on_a_drained_account_can_still_be_read(acme: Tenant, account
         what="a drained credential",
     )
     assert acme.client().responses.retrieve(made.id).id == made.id
+    assert ask(acme, previous_response_id=made.id).id in account.responses, "and be answered"

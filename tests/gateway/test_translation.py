@@ -399,10 +399,10 @@ def test_a_model_that_is_not_there_says_nothing_of_the_endpoint(acme: Tenant, up
     assert [request.path for request in upstream.requests] == ["/v1/responses"] * 2
 
 
-def test_what_such_a_server_cannot_go_on_from_is_refused(acme: Tenant, upstream: FakeProvider) -> None:
-    upstream.answers({"detail": "Not Found"}, status=404)
-    assert acme.client().responses.create(model="gpt-test", input="Hello").output_text
-    ruled(acme, untranslatable="drop")
+def test_what_a_request_goes_on_from_is_never_dropped(claude: Tenant, upstream: FakeProvider) -> None:
+    """Under no policy: the answer would be to another question."""
+    ruled(claude, untranslatable="drop")
     with pytest.raises(openai.BadRequestError) as caught:
-        acme.client().responses.create(model="gpt-test", input="More", previous_response_id="resp_1")
-    assert caught.value.param == "previous_response_id"
+        claude.client().responses.create(model=CLAUDE, input="More", conversation="conv_1")
+    assert caught.value.param == "conversation"
+    assert not upstream.requests

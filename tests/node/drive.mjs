@@ -39,6 +39,7 @@ const clients = {
     }
     const body = { model: ask.model, messages, max_completion_tokens: most };
     if (ask.tool) body.tools = [{ type: "function", function: tool }];
+    if (ask.force) body.tool_choice = { type: "function", function: { name: tool.name } };
     if (ask.schema) body.response_format = { type: "json_schema", json_schema: { ...format, strict: true } };
     if (ask.think) body.reasoning_effort = "high";
     if (ask.stop) body.stop = [ask.stop];
@@ -83,6 +84,7 @@ const clients = {
     }
     const body = { model: ask.model, instructions: system, input, max_output_tokens: most, store: false };
     if (ask.tool) body.tools = [{ type: "function", ...tool, strict: true }];
+    if (ask.force) body.tool_choice = { type: "function", name: tool.name };
     if (ask.schema) body.text = { format: { type: "json_schema", ...format, strict: true } };
     if (ask.think) Object.assign(body, { reasoning: { effort: "high", summary: "auto" }, include: ["reasoning.encrypted_content"] });
     if (ask.logprobs) Object.assign(body, { include: ["message.output_text.logprobs"], top_logprobs: 1 });
@@ -96,7 +98,7 @@ const clients = {
           if (event.type === "response.failed") {
             throw new Refused({ status: 0, kind: "response.failed", message: event.response.error.message, begun });
           }
-          if (event.type === "response.completed") answer = event.response;
+          if (["response.completed", "response.incomplete"].includes(event.type)) answer = event.response;
         }
       } else answer = await openai.responses.create(body);
     } catch (error) {
@@ -105,10 +107,10 @@ const clients = {
     const of = (type) => answer.output.filter((item) => item.type === type);
     const said = of("message").flatMap((item) => item.content);
     return {
-      text: said.map((part) => part.text).join(""),
+      text: said.map((part) => part.text ?? part.refusal).join(""),
       calls: of("function_call").map((item) => ({ id: item.call_id, name: item.name, arguments: JSON.parse(item.arguments) })),
       thoughts: of("reasoning").flatMap((item) => item.summary).map((part) => part.text).join(""),
-      finish: answer.status,
+      finish: answer.incomplete_details ? `incomplete: ${answer.incomplete_details.reason}` : answer.status,
       tokens: [answer.usage.input_tokens, answer.usage.output_tokens],
       logprob: said[0]?.logprobs?.[0]?.logprob ?? null,
       turn: answer.output,
@@ -130,6 +132,7 @@ const clients = {
     const body = { model: ask.model, max_tokens: most, system, messages };
     const output = {};
     if (ask.tool) body.tools = [{ name: tool.name, description: tool.description, input_schema: tool.parameters }];
+    if (ask.force) body.tool_choice = { type: "tool", name: tool.name };
     if (ask.schema) output.format = { type: "json_schema", schema: format.schema };
     if (ask.think) {
       body.thinking = { type: "adaptive", display: "summarized" };
@@ -176,6 +179,7 @@ const clients = {
       const { name, description, parameters } = tool;
       config.tools = [{ functionDeclarations: [{ name, description, parametersJsonSchema: parameters }] }];
     }
+    if (ask.force) config.toolConfig = { functionCallingConfig: { mode: "ANY", allowedFunctionNames: [tool.name] } };
     if (ask.schema) Object.assign(config, { responseMimeType: "application/json", responseJsonSchema: format.schema });
     if (ask.think) config.thinkingConfig = { thinkingLevel: "HIGH", includeThoughts: true };
     if (ask.stop) config.stopSequences = [ask.stop];

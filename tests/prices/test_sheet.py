@@ -54,7 +54,7 @@ GOLDEN = [
     ),
     # Reasoning has a price of its own, and is inside `output`
     ("dashscope/qwen-turbo", Usage(input=100, output=50, reasoning=30), "0.000024000000"),
-    ("cohere/rerank-v3.5", Usage(), "0.002000000000"),
+    ("cohere/rerank-v3.5", Usage(searches=3), "0.006000000000"),
     ("sandbox/sandbox-chat", Usage(input=1000, cache_read=100, output=50), "0.000187500000"),
     ("sandbox/sandbox-long-500", Usage(input=1000), "0.000150000000"),
     ("sandbox/sandbox-embed", Usage(input=8), "0.000000160000"),

@@ -52,6 +52,7 @@ LOSSES: Mapping[tuple[str, str, str], Loss] = {
     ("chat", "gemini", "document"): Loss("file.filename", _NO_NAME, is_hint=True),
     ("responses", "gemini", "document"): Loss("input_file.filename", _NO_NAME, is_hint=True),
     # OpenAI's own default for Responses is strict, so its clients send it.
+    ("responses", "gemini", "forced"): _NOT_STRICT,
     **{("responses", "gemini", f"{tool}{how}"): _NOT_STRICT for tool in _TOOLS for how in ("", "-streamed")},
 }
 

@@ -12,6 +12,8 @@ import pytest
 from tests.sdk.replies import FAILING, INPUT, OUTPUT, REASONING, THOUGHTS
 from tests.sdk.scenes import (
     CITIES,
+    EVERYTHING,
+    FORBIDDEN,
     ONE_CITY,
     PROMPT,
     SYSTEM,
@@ -31,6 +33,18 @@ PICTURE = base64.b64decode(
 PAPER = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
 _STOP = {"chat": "stop", "responses": "completed", "messages": "end_turn", "gemini": "STOP"}
 _TOOLS = {"chat": "tool_calls", "responses": "completed", "messages": "tool_use", "gemini": "STOP"}
+_CUT = {
+    "chat": "length",
+    "responses": "incomplete: max_output_tokens",
+    "messages": "max_tokens",
+    "gemini": "MAX_TOKENS",
+}
+_FILTERED = {
+    "chat": "content_filter",
+    "responses": "incomplete: content_filter",
+    "messages": "refusal",
+    "gemini": "SAFETY",
+}
 _ECHO = f"{PROMPT} ({SYSTEM})"
 
 
@@ -78,6 +92,18 @@ def _results(client: Client, model: str, upstream: str, *, stream: bool, think: 
     said = client.ask(second)
     assert (said.text, said.calls) == ("; ".join(f"{city}: {WEATHER[city]}" for city in CITIES), ())
     _check_end(client, said, thought=think and upstream != "chat")
+
+
+def _forced(client: Client, model: str, upstream: str) -> None:
+    """Without being forced the model would have no reason to call the tool."""
+    said = client.ask(Ask(model=model, tool=True, force=True))
+    _check_calls(said, CITIES[0])
+
+
+def _ended(client: Client, model: str, upstream: str, *, text: str, words: Mapping[str, str]) -> None:
+    for stream in (False, True):
+        said = client.ask(Ask(model=model, text=text, stream=stream))
+        assert said.finish == words[client.dialect]
 
 
 def _structured(client: Client, model: str, upstream: str, *, stream: bool) -> None:
@@ -167,6 +193,13 @@ def _refusal(client: Client, model: str, upstream: str, *, fault: str) -> None:
             assert refused.retry_after == RETRY_AFTER, refused
 
 
+def _early(client: Client, model: str, upstream: str) -> None:
+    refused = _refused(client, Ask(model=model, stream=True))
+    assert refused.status >= 500, refused
+    assert refused.begun == ""
+    assert BROKEN in refused.message
+
+
 def _death(client: Client, model: str, upstream: str, *, says: str) -> None:
     refused = _refused(client, Ask(model=model, stream=True))
     assert refused.status == 0
@@ -180,6 +213,7 @@ FEATURES: Mapping[str, Feature] = {
     "stream": Feature("stream", partial(_text, stream=True)),
     "tool": Feature("one tool", partial(_calls, stream=False, several=False)),
     "tool-streamed": Feature("one tool, streamed", partial(_calls, stream=True, several=False)),
+    "forced": Feature("a tool that must be called", _forced),
     "tools": Feature("parallel tools", partial(_calls, stream=False, several=True)),
     "tools-streamed": Feature("parallel tools, streamed", partial(_calls, stream=True, several=True)),
     "results": Feature("results of tools", partial(_results, stream=False, think=False)),
@@ -195,9 +229,12 @@ FEATURES: Mapping[str, Feature] = {
     "stop": Feature("stop sequence", _stop),
     "several": Feature("two answers", _several),
     "logprobs": Feature("log probabilities", _logprobs),
+    "cut": Feature("answer cut at its cap", partial(_ended, text=EVERYTHING, words=_CUT)),
+    "filtered": Feature("answer that is filtered", partial(_ended, text=FORBIDDEN, words=_FILTERED)),
     "refuses": Feature("error 400", partial(_refusal, fault="refuses"), "refuses"),
     "limits": Feature("rate limit 429", partial(_refusal, fault="limits"), "limits"),
     "overload": Feature("overload 503 or 529", partial(_refusal, fault="overload"), "overload"),
+    "early": Feature("stream that begins with a failure", _early, "early"),
     "fails": Feature("failure in mid-stream", partial(_death, says=BROKEN), "fails"),
     "breaks": Feature("stream that breaks off", partial(_death, says=""), "breaks"),
 }

@@ -8,9 +8,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from tests.sdk.scenes import CITIES, PARAMETERS, SCHEMA, TOOL
+from tests.sdk.scenes import CITIES, EVERYTHING, FORBIDDEN, PARAMETERS, SCHEMA, TOOL
 
 type Json = dict[str, Any]
 
@@ -53,6 +53,7 @@ class Seen:
     stop: list[str] = field(default_factory=list)
     several: int = 1
     logprobs: bool = False
+    forced: str = ""  # the tool that must be called
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,7 @@ class Reply:
     proof: str = ""
     several: int = 1
     logprobs: bool = False
+    ended: Literal["", "cut", "filtered"] = ""  # in another way than by itself
 
     @property
     def output(self) -> int:
@@ -101,7 +103,9 @@ def reply_to(seen: Seen, *, ids: str, proves: bool = True) -> Reply:
     if seen.tools:
         need(seen.tools.keys() == {TOOL}, f"tools: {sorted(seen.tools)}")
         need(plain(seen.tools[TOOL]) == plain(PARAMETERS), f"parameters: {seen.tools[TOOL]}")
-        cities = [city for city in CITIES if city in seen.text]
+        need(seen.forced in ("", TOOL), f"forced: {seen.forced}")
+        # Forced to call the tool, the model finds a city of its own.
+        cities = [city for city in CITIES if city in seen.text] or (list(CITIES[:1]) if seen.forced else [])
         calls = [
             ToolUse(f"{ids}{number}Ab9" if ids else "", TOOL, json.dumps({"city": city}, ensure_ascii=False))
             for number, city in enumerate(cities)
@@ -110,6 +114,8 @@ def reply_to(seen: Seen, *, ids: str, proves: bool = True) -> Reply:
     if seen.schema is not None:
         need(plain(seen.schema) == plain(SCHEMA), f"schema: {seen.schema}")
         return Reply(text='{"city":"Tromsø","degrees":-7}', thoughts=thoughts, proof=proof)
+    if seen.text in (EVERYTHING, FORBIDDEN):
+        return Reply(text="I know much", ended="cut" if seen.text == EVERYTHING else "filtered")
     more = [*seen.images, *seen.documents]
     things = "".join(f" [{kind} {hashlib.sha256(data).hexdigest()[:8]}]" for kind, data in more)
     text = f"{seen.text}{things} ({seen.system})"

@@ -24,6 +24,8 @@ SCHEMA: Mapping[str, Any] = {
 ONE_CITY, TWO_CITIES = "How is Tromsø?", "How are Tromsø and Bergen?"
 CITIES = ("Tromsø", "Bergen")
 WEATHER: Mapping[str, str] = {"Tromsø": "snow ❄", "Bergen": "rain"}
+EVERYTHING = "Tell me everything, traveller"  # what the model is cut short at
+FORBIDDEN = "Tell me what nobody may know"  # what is filtered
 MOST = 2000  # output tokens
 
 
@@ -58,6 +60,7 @@ class Ask:
     image: bytes | None = None
     document: bytes | None = None
     tool: bool = False
+    force: bool = False  # the tool must be called
     schema: bool = False
     think: bool = False
     stream: bool = False

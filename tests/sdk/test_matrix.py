@@ -1,13 +1,14 @@
 """Every official client, unmodified, against providers of every dialect: what docs/matrix.md promises, cell by cell."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.sdk.cells import Cell, cells
-from tests.sdk.features import FEATURES
-from tests.sdk.scenes import Client, Refused
+from tests.sdk.cells import LOSSES, Cell, cells, model_of
+from tests.sdk.clients import openai_chat, openai_responses
+from tests.sdk.features import FEATURES, PAPER
+from tests.sdk.scenes import ONE_CITY, Ask, Client, Refused
 
 if TYPE_CHECKING:
     from tests.support.tenant import Tenant
@@ -26,3 +27,28 @@ def test_cell(cell: Cell, tollgate: "Tenant", client_named: Callable[..., Client
         feature.check(client_named(cell.client, strict=loss.is_hint), cell.model, cell.upstream)
     assert caught.value.status == 400
     assert f"'{loss.param}'" in caught.value.message
+
+
+HINTS = [
+    (openai_chat.request, "/v1/chat/completions", "chat", "document", {"document": PAPER}),
+    (openai_responses.request, "/v1/responses", "responses", "document", {"document": PAPER}),
+    (openai_responses.request, "/v1/responses", "responses", "tool", {"tool": True, "text": ONE_CITY}),
+]
+
+
+@pytest.mark.usefixtures("client_named")  # which makes the tenant's own token a strict one
+@pytest.mark.parametrize(("request_of", "path", "dialect", "feature", "asked"), HINTS, ids=range(len(HINTS)))
+def test_the_answer_names_the_hints_that_it_was_given_without(
+    tollgate: "Tenant",
+    request_of: Callable[[Ask], dict[str, Any]],
+    path: str,
+    dialect: str,
+    feature: str,
+    asked: dict[str, Any],
+) -> None:
+    body = request_of(Ask(model=model_of("gemini", "", ""), **asked))
+    lenient = {"authorization": f"Bearer {tollgate.issue_token()[1]}"}
+    answer = tollgate.http().post(path, json=body, headers=lenient)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["x-tollgate-dropped"] == LOSSES[dialect, "gemini", feature].param
+    assert tollgate.http().post(path, json=body).status_code == 400

@@ -1,10 +1,12 @@
 """A tenant whose calls have a price and a budget, and what they have cost."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from io import StringIO
 from typing import Any
 
 import httpx
+from django.core.management import call_command
 from django.db.models import Sum
 
 from apps.audit.models import RequestRecord
@@ -51,6 +53,13 @@ def spent(tenant: Tenant) -> Decimal:
     """What all its records come to, in USD."""
     rows = RequestRecord.objects.filter(organization_id=tenant.organization.pk)
     return rows.aggregate(total=Sum("cost_usd"))["total"] or Decimal(0)
+
+
+def check_amounts(tenant: Tenant) -> None:
+    """What its records say they cost is what comes out when it is computed again. Raises SystemExit."""
+    since = (datetime.now(UTC) - timedelta(days=1)).strftime("%Y-%m-%d")
+    out = StringIO()
+    call_command("recompute", "--org", tenant.organization.slug, "--since", since, "--check", stdout=out, stderr=out)
 
 
 def settled(made: Budget, *, timeout: float = 10) -> BudgetState:

@@ -77,7 +77,7 @@ def test_every_block_that_says_something_is_read() -> None:
         Thinking(signature="hidden", origin="anthropic", redacted=True),
         Text("So.", citations=[Citation(title="D", start=0, end=3, quoted="q")]),
         ToolCall(id="toolu_1", name="weather", arguments='{"city":"Madrid"}'),
-        ToolCall(id="toolu_msg_fake_1", name="time", arguments="{}"),
+        ToolCall(id="call_3JNqlnLOQ3kGxyY3rHXDfaAk", name="time", arguments="{}"),
     ]
     assert answer.choices[0].finish == "tool_calls"
 

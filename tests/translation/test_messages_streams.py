@@ -98,7 +98,7 @@ def test_tools_are_counted_as_tools_and_not_as_blocks() -> None:
 def test_a_tool_whose_input_comes_whole_is_read_once() -> None:
     opening = {"type": "tool_use", "id": "", "name": "weather", "input": {"city": "Madrid"}}
     found = read(messages.start(), block(0, opening), *messages.end(stop="tool_use"))
-    assert found[1:3] == [ToolBegun(0, "toolu_msg_fake_0", "weather"), ToolDelta(0, '{"city":"Madrid"}')]
+    assert found[1:3] == [ToolBegun(0, "call_qZCDHdAkrZAtAJ6H7E492dKU", "weather"), ToolDelta(0, '{"city":"Madrid"}')]
 
 
 def test_thoughts_come_with_their_signature_whole() -> None:

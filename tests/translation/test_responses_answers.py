@@ -170,7 +170,7 @@ def test_all_items_are_read() -> None:
         form.Text("Hi", citations=[form.Citation(url="https://a.example", title="A", start=0, end=2)]),
         form.Refusal("no"),
         form.ToolCall(id="c1", name="f", arguments='{"a":1}'),
-        form.ToolCall(id="call_5", name="g", arguments="{}"),
+        form.ToolCall(id="call_lCYf6v5KS0aA73aP9NYKZkEB", name="g", arguments="{}"),
         form.ToolCall(id="c3", name="h", arguments="free", custom=True),
         form.Image(data="AAAA", media_type="image/webp"),
     ]
@@ -272,3 +272,14 @@ def test_any_json_is_a_refusal(status: int, body: Any) -> None:
     failed = SPOKEN.read_error(status, json.dumps(body).encode())
     assert failed.status == status
     assert len(failed.message) <= 2000
+
+
+def test_calls_without_ids_are_told_apart_in_every_answer_of_a_conversation() -> None:
+    ids = []
+    for answer in ("resp_1", "resp_2"):
+        calls = [{"type": "function_call", "name": name} for name in ("weather", "time")]
+        body = {"id": answer, "status": "completed", "output": calls}
+        found = SPOKEN.read_answer(json.dumps(body).encode()).choices[0].parts
+        assert found == SPOKEN.read_answer(json.dumps(body).encode()).choices[0].parts
+        ids += [part.id for part in found if isinstance(part, form.ToolCall)]
+    assert len(set(ids)) == 4

@@ -24,9 +24,17 @@ class Models:
     """Names and what they mean. Nothing here waits. `credentials` are by id (32 hexadecimal digits), drained ones as well."""
 
     def __init__(
-        self, stock: Stock[Offered], aliases: AliasBook, book: PriceBook, credentials: Mapping[str, Account]
+        self,
+        stock: Stock[Offered],
+        aliases: AliasBook,
+        book: PriceBook,
+        credentials: Mapping[str, Account],
+        undrained: "Models | None" = None,
     ) -> None:
+        """`undrained`: the same as if no credential was drained; None: none is."""
         self.credentials = credentials
+        # For what must go to an account because of what that keeps.
+        self.undrained = undrained or self
         self._stock, self._aliases, self._book = stock, aliases, book
         self._exact: dict[str, ModelView] = {}
         self._found: dict[str, ModelView | None] = {}

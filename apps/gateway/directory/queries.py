@@ -136,8 +136,10 @@ async def load_models(
         await cursor.execute(PRICES_SQL, {"organization": organization_id, "models": sorted(names)})
         book = compile_book(await cursor.fetchall())
     off = [model_row(row) for row in model_rows if not row["enabled"]]
-    stock = Stock(rows, off, [each for each in offers if not each.account.drained])
-    return Models(stock, AliasBook(rules), book, accounts)
+    live = [each for each in offers if not each.account.drained]
+    book_of_aliases = AliasBook(rules)
+    undrained = None if live == offers else Models(Stock(rows, off, offers), book_of_aliases, book, accounts)
+    return Models(Stock(rows, off, live), book_of_aliases, book, accounts, undrained)
 
 
 def _rules(rows: Sequence[dict[str, Any]]) -> list[AliasRule]:

@@ -185,7 +185,7 @@ def _worst(exchange: Exchange, call: Call) -> int:
             pictures=most.pictures,
             characters=most.characters,
             seconds=most.seconds,
-            searches=most.searches,
+            searches=most.units if most.units and sheet.prices_searches else most.searches,
         )
         if pico is not None:
             worst = max(worst, -(-pico // 1000))

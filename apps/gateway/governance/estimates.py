@@ -47,6 +47,7 @@ class Bounds:
     pictures: int = 0
     characters: int = 0
     seconds: int = 0  # of sound
+    units: int = 0  # searches that are paid for where the model is not billed in tokens
 
 
 def bounds(

@@ -66,7 +66,7 @@ async def create_batch(exchange: Exchange, means: Means, token: TokenView, targe
         raise NoCredential("The credential that keeps this file is switched off: an operator can enable it.")
     _check_money(exchange, token)
     governor = token.governor
-    view = stages.resolve(file.model, models, governor)
+    view = stages.resolve(file.model, models.undrained, governor)
     routes = [route for route in governor.choose(view).routes if route.credential.id == file.credential]
     if not routes:
         raise InvalidValue(

@@ -236,7 +236,7 @@ class Owners:
                 batch, self._waiting = self._waiting[:_AT_ONCE], self._waiting[_AT_ONCE:]
                 error: ObjectsUnavailable | None = None
                 try:
-                    await self._do(statements.INSERT, _columns([made for made, _ in batch]))
+                    await self._do(statements.INSERT, {"rows": _rows_of([made for made, _ in batch])})
                 except ObjectsUnavailable as exc:
                     error = exc
                 for _, done in batch:
@@ -278,27 +278,32 @@ class Owners:
         self, statement: LiteralString, parameters: Mapping[str, Any], factory: AsyncRowFactory[T]
     ) -> list[T]:
         async with self._pool.connection() as connection, connection.cursor(row_factory=factory) as cursor:
-            await cursor.execute(statement, parameters)
+            await cursor.execute(statement, parameters, prepare=True)
             return await cursor.fetchall() if cursor.description is not None else []
 
 
-def _columns(rows: Sequence[New]) -> dict[str, list[Any]]:
-    """The parameters of INSERT."""
-    return {
-        "id": [uuid7() for _ in rows],
-        "organization_id": [row.organization_id for row in rows],
-        "service_id": [row.service_id for row in rows],
-        "token_id": [row.token_id for row in rows],
-        "credential_id": [UUID(row.credential) for row in rows],
-        "kind": [row.kind for row in rows],
-        "upstream_id": [row.upstream_id for row in rows],
-        "model": [row.model[:255] for row in rows],
-        "facts": [_facts(row.facts or {}) for row in rows],
-        "items": [orjson.dumps(list(row.items)).decode() for row in rows],
-        "end_user": [row.end_user for row in rows],
-        "tags": [orjson.dumps(list(row.tags)).decode() for row in rows],
-        "awaited": [row.awaited for row in rows],
-    }
+def _rows_of(made: Sequence[New]) -> str:
+    """What INSERT takes."""
+    return orjson.dumps(
+        [
+            {
+                "id": uuid7(),
+                "organization_id": each.organization_id,
+                "service_id": each.service_id,
+                "token_id": each.token_id,
+                "credential_id": each.credential,
+                "kind": each.kind,
+                "upstream_id": each.upstream_id,
+                "model": each.model[:255],
+                "facts": orjson.Fragment(_facts(each.facts)) if each.facts else {},
+                "items": each.items,
+                "end_user": each.end_user,
+                "tags": each.tags,
+                "awaited": each.awaited,
+            }
+            for each in made
+        ]
+    ).decode()
 
 
 def _facts(facts: Mapping[str, Any]) -> str:

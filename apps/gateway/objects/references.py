@@ -93,8 +93,13 @@ def _within(body: bytes) -> Iterator[Reference]:
             stack.extend(
                 (f"{path}.{name}", each)
                 for name, each in value.items()
-                if isinstance(each, dict | list) and name not in _SCHEMAS
+                if isinstance(each, dict | list) and not (name in _SCHEMAS and _is_tool(path))
             )
+
+
+def _is_tool(path: str) -> bool:
+    """Whether a tool's own description stands there. The variables of a prompt may be called anything."""
+    return "tools[" in path and not path.startswith("prompt")
 
 
 def _named(path: str, value: dict[str, Any]) -> Iterator[Reference]:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from apps.core.errors import GatewayError, InvalidValue, NoCredential, ObjectNotFound, ObjectsUnavailable
+from apps.core.errors import GatewayError, InvalidValue, NoCredential, ObjectNotFound, ObjectsUnavailable, UpstreamError
 from apps.core.logs import get_logger
 from apps.gateway import stages
 from apps.gateway.directory.models import Models
@@ -21,6 +21,7 @@ from apps.gateway.objects.calling import kept_call, listing_call, passing_query
 from apps.gateway.objects.fetching import fetch
 from apps.gateway.objects.files import create_file
 from apps.gateway.objects.owners import BATCH, FILE, RESPONSE, Owned
+from apps.gateway.objects.responses import is_over
 from apps.gateway.relay.keeping import Keeping
 from apps.gateway.relay.sending import JSON
 from apps.gateway.surfaces import (
@@ -77,6 +78,8 @@ async def _pass(exchange: Exchange, means: Means, token: TokenView, target: Targ
     account = models.credentials.get(owned.credential)
     if account is None:
         raise NoCredential(f"The credential that keeps this {kind} is switched off: an operator can enable it.")
+    if owned.awaited and target.endpoint.method == "DELETE":
+        await _pay_first(means, owned, account)
     query = passing_query(exchange.scope["query_string"])
     exchange.stream = kind == RESPONSE and _asked(exchange, "stream") == "true"
     call = kept_call(
@@ -84,6 +87,23 @@ async def _pass(exchange: Exchange, means: Means, token: TokenView, target: Targ
     )
     exchange.hold = await means.admission.admit(exchange, call)
     await dispatch(exchange, call, means.pool, means.health)
+
+
+async def _pay_first(means: Means, owned: Owned, account: Account) -> None:
+    """What is gone tells nobody what it has cost. Raises InvalidValue while that is not known yet, GatewayError."""
+    status, found = await fetch(means.pool, account, "GET", f"/{owned.kind}s/{owned.upstream_id}")
+    if status == 404:
+        return
+    if status != 200:
+        raise UpstreamError(
+            f"The provider answered with status {status} when it was asked how this {owned.kind} stands."
+        )
+    if not is_over(found.get("status")):
+        raise InvalidValue(
+            f"This {owned.kind} is still under way: cancel it, or wait until it is over, and delete it then.",
+            param="id",
+        )
+    await means.payer.seen(owned, account, found)
 
 
 def _keeping(means: Means, target: Target, owned: Owned, account: Account) -> Keeping | None:

@@ -160,7 +160,7 @@ def capping_output(body: bytes, head: RequestHead, endpoint: str, cap: int, defa
 _DECIDING = re.compile(
     rb'"(?:model|max_(?:completion_|output_)?tokens|max_tool_calls|n|service_tier|stream|stream_options|background|store|input|messages'
     rb"|previous_response_id|conversation|prompt|tools|web_search_options"
-    rb'|best_of|size|quality|partial_images|stream_format)"'
+    rb'|best_of|size|quality|partial_images|stream_format|query|documents)"'
 )
 
 

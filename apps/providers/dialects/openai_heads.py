@@ -5,7 +5,7 @@ from typing import ClassVar
 import msgspec
 
 from apps.core import endpoints
-from apps.core.errors import MissingParameter
+from apps.core.errors import InvalidValue, MissingParameter
 from apps.providers.dialects.heads import ABSENT, Count, Identifier, decoded, require
 
 
@@ -100,14 +100,32 @@ class SpeechHead(PlainHead):
         return self.input or ""
 
 
+class RerankHead(PlainHead):
+    """Of documents to be put in an order."""
+
+    query: msgspec.Raw = ABSENT
+    documents: msgspec.Raw = ABSENT
+
+    @property
+    def documents_count(self) -> int:
+        """How many there are."""
+        return len(_decode_each(self.documents))
+
+    @property
+    def size(self) -> int:
+        """Bytes of all documents."""
+        return len(self.documents)
+
+
 _HEADS: dict[str, type[PlainHead]] = {
     endpoints.COMPLETIONS: CompletionHead,
     endpoints.MODERATIONS: ModerationHead,
     endpoints.IMAGES: ImagesHead,
     endpoints.SPEECH: SpeechHead,
+    endpoints.RERANK: RerankHead,
 }
 _DECODE = {endpoint: msgspec.json.Decoder(head).decode for endpoint, head in _HEADS.items()}
-_decode_prompts = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_each = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def is_plain(endpoint: str) -> bool:
@@ -127,6 +145,12 @@ def read_plain_head(body: bytes, endpoint: str) -> PlainHead:
             if head.input is None:
                 raise MissingParameter("Missing required parameter: 'input'.", param="input")
             head.stream = head.stream_format == "sse"  # what else comes in pieces is sound as it is
+        case RerankHead():
+            require(head.query, "query", b'"{', "a string")
+            require(head.documents, "documents", b"[", "an array")
+            head.stream = False
+            if not head.documents_count:
+                raise InvalidValue("Invalid value for 'documents': send one at least.", param="documents")
     return head
 
 
@@ -134,6 +158,6 @@ def _prompts(raw: bytes) -> int:
     """How many prompts: one may be a text or its tokens; several are a list of those."""
     if not raw.lstrip().startswith(b"["):
         return 1
-    items = _decode_prompts(raw)
+    items = _decode_each(raw)
     first = bytes(items[0]).lstrip()[:1] if items else b""
     return len(items) if first in {b'"', b"["} else 1

@@ -151,6 +151,11 @@ class PriceSheet:
                 self._plans[word] = self._plans[STANDARD]
         self._bounds: dict[tuple[str, bool, bool], tuple[_Bound, ...]] = {}
 
+    @property
+    def prices_searches(self) -> bool:
+        """Whether searches have a price."""
+        return any(plan.rates["searches"] is not None for plans in self._plans.values() for plan in plans)
+
     def cost(self, usage: Usage) -> Cost:
         """What a call with this usage cost, exactly, at the prices of the tier that the provider says it served.
 

@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 
 from apps.providers.usage.anthropic import anthropic_usage
-from apps.providers.usage.buckets import Usage, tier_name
+from apps.providers.usage.buckets import Usage, count, tier_name
+from apps.providers.usage.cohere import cohere_usage
 from apps.providers.usage.openai import images_usage, openai_searches, openai_usage
 
 
@@ -68,6 +69,29 @@ def read_message(body: bytes) -> Answer:
         usage=anthropic_usage(message.usage) if isinstance(message.usage, dict) else None,
         model=message.model if isinstance(message.model, str) else "",
     )
+
+
+class _Ranking(msgspec.Struct):
+    meta: Any = None
+    usage: Any = None
+    model: Any = None
+
+
+_decode_ranking = msgspec.json.Decoder(_Ranking).decode
+
+
+def read_rerank(body: bytes) -> Answer:
+    """Usage and model of an answer that puts documents in an order. What cannot be read tells nothing."""
+    try:
+        ranking = _decode_ranking(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Answer()
+    usage = cohere_usage(ranking.meta) if isinstance(ranking.meta, dict) else None
+    if usage is None and isinstance(ranking.usage, dict):
+        usage = openai_usage(ranking.usage)
+        if usage is None and (total := count(ranking.usage.get("total_tokens"))) is not None:
+            usage = Usage(input=total)  # Jina, Voyage and vLLM tell no more
+    return Answer(usage=usage, model=ranking.model if isinstance(ranking.model, str) else "")
 
 
 class _Images(msgspec.Struct):

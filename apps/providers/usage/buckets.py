@@ -52,7 +52,9 @@ OUTPUT_BUCKETS = ("output", "audio_output", "image_output")
 
 # No request comes near it, and no price makes a cost of it that the record or a budget's counter cannot hold.
 COUNT_MAX = 1 << 36
-_all_tokens = attrgetter(*INPUT_BUCKETS, *OUTPUT_BUCKETS)
+_input_tokens = attrgetter(*INPUT_BUCKETS)
+_output_tokens = attrgetter(*OUTPUT_BUCKETS)
+_cached_tokens = attrgetter("cache_read", "audio_cache_read", "image_cache_read")
 TIER_MAX = 32
 
 _STANDARD_TIERS = frozenset(
@@ -88,7 +90,22 @@ def tier_name(value: object) -> str:
 
 def token_sum(usage: Usage) -> int:
     """All tokens of the call, in and out: what a provider's own total is held against."""
-    return sum(filter(None, _all_tokens(usage)))
+    return input_sum(usage) + output_sum(usage)
+
+
+def input_sum(usage: Usage) -> int:
+    """All tokens that went in."""
+    return sum(filter(None, _input_tokens(usage)))
+
+
+def output_sum(usage: Usage) -> int:
+    """All tokens that came out."""
+    return sum(filter(None, _output_tokens(usage)))
+
+
+def cached_sum(usage: Usage) -> int:
+    """Of the tokens that went in, those that were read from a cache."""
+    return sum(filter(None, _cached_tokens(usage)))
 
 
 def split_input(

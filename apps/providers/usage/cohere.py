@@ -16,6 +16,8 @@ def cohere_usage(raw: Mapping[str, Any]) -> Usage | None:
         _whole(billed.get(name)) if _whole(billed.get(name)) is not None else _whole(seen.get(name))
         for name in ("input_tokens", "output_tokens")
     )
+    if total_in is None:
+        total_in = _whole(billed.get("text_tokens"))
     searches = _whole(billed.get("search_units"))
     if total_in is None and total_out is None and searches is None:
         return None

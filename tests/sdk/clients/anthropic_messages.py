@@ -81,6 +81,8 @@ def request(ask: Ask) -> dict[str, Any]:
     output: dict[str, Any] = {}
     if ask.tool:
         fields["tools"] = [{"name": TOOL, "description": ABOUT, "input_schema": dict(PARAMETERS)}]
+    if ask.force:
+        fields["tool_choice"] = {"type": "tool", "name": TOOL}
     if ask.schema:
         output["format"] = {"type": "json_schema", "schema": dict(SCHEMA)}
     if ask.think:

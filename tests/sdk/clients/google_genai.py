@@ -82,6 +82,9 @@ def _config(ask: Ask) -> types.GenerateContentConfig:
     if ask.tool:
         function = types.FunctionDeclaration(name=TOOL, description=ABOUT, parameters_json_schema=dict(PARAMETERS))
         fields["tools"] = [types.Tool(function_declarations=[function])]
+    if ask.force:
+        calling = types.FunctionCallingConfig(mode=types.FunctionCallingConfigMode.ANY, allowed_function_names=[TOOL])
+        fields["tool_config"] = types.ToolConfig(function_calling_config=calling)
     if ask.schema:
         fields |= {"response_mime_type": "application/json", "response_schema": Report}
     if ask.think:

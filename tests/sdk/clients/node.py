@@ -70,7 +70,7 @@ class NodeClient:
         """Raises Refused."""
         fields: dict[str, Any] = {
             name: getattr(ask, name)
-            for name in ("model", "text", "tool", "schema", "think", "stream", "stop", "several", "logprobs")
+            for name in ("model", "text", "tool", "force", "schema", "think", "stream", "stop", "several", "logprobs")
         }
         for name in ("image", "document"):
             if data := getattr(ask, name):

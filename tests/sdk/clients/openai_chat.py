@@ -57,6 +57,10 @@ class Chat:
                 assert found.model_dump() == json.loads(parsed.choices[0].message.content or "")
                 return _said(parsed)
             return _said(completions.create(**fields))
+        except (openai.LengthFinishReasonError, openai.ContentFilterFinishReasonError) as exc:
+            # How the helper for streams tells that an answer has ended so.
+            finish = "length" if isinstance(exc, openai.LengthFinishReasonError) else "content_filter"
+            return Said(text=begun, calls=(), thoughts="", finish=finish, tokens=(0, 0), turn=None)
         except openai.APIError as exc:
             raise refused(exc, begun) from exc
 
@@ -83,6 +87,8 @@ def request(ask: Ask) -> dict[str, Any]:
     if ask.tool:
         function = {"name": TOOL, "description": ABOUT, "parameters": dict(PARAMETERS)}
         fields["tools"] = [{"type": "function", "function": function}]
+    if ask.force:
+        fields["tool_choice"] = {"type": "function", "function": {"name": TOOL}}
     if ask.schema:
         schema = {"name": FORMAT, "schema": dict(SCHEMA), "strict": True}
         fields["response_format"] = {"type": "json_schema", "json_schema": schema}

@@ -46,6 +46,8 @@ class Responses:
                         if event.type == "response.failed":
                             error = event.response.error
                             raise Refused(0, "response.failed", error.message if error else "", "", begun)
+                        if event.type == "response.incomplete":  # the helper knows but those that are completed
+                            return _said(event.response)
                     return _said(stream.get_final_response())
             if ask.schema:
                 del fields["text"]
@@ -78,6 +80,8 @@ def request(ask: Ask) -> dict[str, Any]:
     if ask.tool:
         function = {"name": TOOL, "description": ABOUT, "parameters": dict(PARAMETERS), "strict": True}
         fields["tools"] = [{"type": "function", **function}]
+    if ask.force:
+        fields["tool_choice"] = {"type": "function", "name": TOOL}
     if ask.schema:
         fields["text"] = {"format": {"type": "json_schema", "name": FORMAT, "schema": dict(SCHEMA), "strict": True}}
     if ask.think:
@@ -92,8 +96,8 @@ def _said(answer: Any) -> Said:
     for item in answer.output:
         match item.type:
             case "message":
-                texts += "".join(part.text for part in item.content)
-                found = item.content[0].logprobs
+                texts += "".join(part.text if part.type == "output_text" else part.refusal for part in item.content)
+                found = getattr(item.content[0], "logprobs", None)
                 logprob = found[0].logprob if found else None
             case "function_call":
                 calls.append(Call(item.call_id, item.name, json.loads(item.arguments)))
@@ -101,14 +105,13 @@ def _said(answer: Any) -> Said:
                 thoughts += "".join(part.text for part in item.summary)
             case kind:
                 raise AssertionError(kind)
-    assert answer.output_text == texts
     usage = answer.usage
     assert usage.total_tokens == usage.input_tokens + usage.output_tokens
     return Said(
         text=texts,
         calls=tuple(calls),
         thoughts=thoughts,
-        finish=answer.status,
+        finish=f"incomplete: {answer.incomplete_details.reason}" if answer.incomplete_details else answer.status,
         tokens=(usage.input_tokens, usage.output_tokens),
         logprob=logprob,
         turn=[item.model_dump(exclude_none=True, exclude={"parsed_arguments": True}) for item in answer.output],

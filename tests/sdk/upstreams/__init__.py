@@ -58,6 +58,8 @@ def respond(received: Received) -> Script:
         status, message = statuses[fault]
         headers = {"retry-after": RETRY_AFTER} if status == 429 and name != "gemini" else {}
         return _whole(spoken.refusal(status, message), status, headers)
+    if fault == "early":
+        return _stream([spoken.early(BROKEN)])
     if fault == "breaks":
         return _stream([*spoken.begun(), CLOSE])
     if fault == "fails":

@@ -37,6 +37,8 @@ def read(received: Received) -> Seen:
     seen.shows_thoughts = seen.thinks
     stop = body.get("stop") or []
     seen.stop = [stop] if isinstance(stop, str) else stop
+    choice = body.get("tool_choice")
+    seen.forced = choice["function"]["name"] if isinstance(choice, dict) else ""
     seen.several, seen.logprobs = body.get("n") or 1, body.get("logprobs") is True
     if form is not None:
         need(form["type"] == "json_schema" and form["json_schema"]["name"], "response_format")
@@ -119,13 +121,17 @@ def _logprobs(text: str) -> Json:
     return {"content": [{**token, "top_logprobs": [token]}], "refusal": None}
 
 
+def _finish(reply: Reply) -> str:
+    return {"cut": "length", "filtered": "content_filter", "": "tool_calls" if reply.calls else "stop"}[reply.ended]
+
+
 def whole(reply: Reply) -> Json:
     message: Json = {"role": "assistant", "content": reply.text or None, "refusal": None, "annotations": []}
     if reply.thoughts:
         message["reasoning_content"] = reply.thoughts
     if reply.calls:
         message["tool_calls"] = [_call(call) for call in reply.calls]
-    finish = "tool_calls" if reply.calls else "stop"
+    finish = _finish(reply)
     logprobs = _logprobs(reply.text) if reply.logprobs else None
     return {
         "id": "chatcmpl-9f2",
@@ -172,7 +178,7 @@ def stream(reply: Reply, received: Received) -> Iterator[bytes]:
         )
         for piece in pieces(call.arguments):
             yield _chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]}, **usage)
-    yield _chunk({}, "tool_calls" if reply.calls else "stop", **usage)
+    yield _chunk({}, _finish(reply), **usage)
     if asked:
         yield _chunk({}, choices=[], usage=_usage(reply))
     yield event("[DONE]")
@@ -187,6 +193,9 @@ def begun() -> Iterator[bytes]:
 def failure(message: str) -> bytes:
     """The event of a failure in the midst of a stream."""
     return event(error(message, kind="server_error", code="server_error"))
+
+
+early = failure  # which is all that comes
 
 
 def refusal(status: int, message: str) -> Json:

@@ -14,6 +14,7 @@ STREAM_PATH = ":streamGenerateContent"
 IDS = ""
 PROVES = True
 OVERLOAD = 503
+_FINISHES = {"": "STOP", "cut": "MAX_TOKENS", "filtered": "SAFETY"}
 _STAND_IN = "skip_thought_signature_validator"
 _FIELDS = ("contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "safetySettings", "serviceTier")
 _CONFIG = (
@@ -56,6 +57,9 @@ def read(received: Received) -> Seen:
     thinking = config.get("thinkingConfig") or {}
     only(thinking, "thinkingLevel", "includeThoughts", at="thinkingConfig.")
     seen.thinks, seen.shows_thoughts = bool(thinking), thinking.get("includeThoughts") is True
+    calling = (body.get("toolConfig") or {}).get("functionCallingConfig") or {}
+    if calling.get("mode") == "ANY":
+        (seen.forced,) = calling["allowedFunctionNames"]
     schema = config.get("responseJsonSchema") or config.get("responseSchema")
     if schema is not None:
         need(config.get("responseMimeType") == "application/json", "responseMimeType")
@@ -139,7 +143,9 @@ def _answer(parts: list[Json], usage: Json, *, finish: str | None, several: int 
 
 def whole(reply: Reply) -> Json:
     logprobs = reply.text if reply.logprobs else ""
-    return _answer(list(_parts(reply)), _usage(reply), finish="STOP", several=reply.several, logprobs=logprobs)
+    return _answer(
+        list(_parts(reply)), _usage(reply), finish=_FINISHES[reply.ended], several=reply.several, logprobs=logprobs
+    )
 
 
 def stream(reply: Reply, received: Received) -> Iterator[bytes]:
@@ -149,7 +155,7 @@ def stream(reply: Reply, received: Received) -> Iterator[bytes]:
             told = part if piece is None else {**part, "text": piece}
             yield contents.event(_answer([told], early, finish=None))
     last = [{"text": "", "thoughtSignature": PROOF}] if reply.proof and not reply.calls else [{"text": ""}]
-    yield contents.event(_answer(last, _usage(reply), finish="STOP"))
+    yield contents.event(_answer(last, _usage(reply), finish=_FINISHES[reply.ended]))
 
 
 def begun() -> Iterator[bytes]:
@@ -160,6 +166,9 @@ def begun() -> Iterator[bytes]:
 def failure(message: str) -> bytes:
     """The event of a failure in the midst of a stream."""
     return contents.event(contents.error(503, "UNAVAILABLE", message))
+
+
+early = failure  # which is all that comes
 
 
 def refusal(status: int, message: str) -> Json:

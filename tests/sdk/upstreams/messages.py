@@ -32,6 +32,9 @@ def read(received: Received) -> Seen:
     need(thinking.get("type", "adaptive") == "adaptive", "thinking.type.enabled is not supported")
     seen.thinks = bool(thinking)
     seen.shows_thoughts = thinking.get("display") == "summarized"
+    choice = body.get("tool_choice") or {}
+    need(not choice or not seen.thinks or choice["type"] == "auto", "thinking does not go with a forced tool")
+    seen.forced = choice.get("name", "")
     output = body.get("output_config") or {}
     only(output, "effort", "format", at="output_config.")
     if form := output.get("format"):
@@ -130,8 +133,12 @@ def _message(reply: Reply, *, stop: str | None) -> Json:
     }
 
 
+def _stop(reply: Reply) -> str:
+    return {"cut": "max_tokens", "filtered": "refusal", "": "tool_use" if reply.calls else "end_turn"}[reply.ended]
+
+
 def whole(reply: Reply) -> Json:
-    return _message(reply, stop="tool_use" if reply.calls else "end_turn")
+    return _message(reply, stop=_stop(reply))
 
 
 def _start() -> bytes:
@@ -166,7 +173,7 @@ def stream(reply: Reply, received: Received) -> Iterator[bytes]:
                 for piece in ["", *pieces(json.dumps(block["input"], ensure_ascii=False))]:
                     yield _delta(index, "input_json_delta", partial_json=piece)
         yield named({"type": "content_block_stop", "index": index})
-    stop = {"stop_reason": "tool_use" if reply.calls else "end_turn", "stop_sequence": None}
+    stop = {"stop_reason": _stop(reply), "stop_sequence": None}
     yield named({"type": "message_delta", "delta": stop, "usage": {"output_tokens": reply.output}})
     yield named({"type": "message_stop"})
 
@@ -181,6 +188,9 @@ def begun() -> Iterator[bytes]:
 def failure(message: str) -> bytes:
     """The event of a failure in the midst of a stream."""
     return named(messages.error("overloaded_error", message))
+
+
+early = failure  # which is all that comes
 
 
 def refusal(status: int, message: str) -> Json:

@@ -46,6 +46,8 @@ def read(received: Received) -> Seen:
         not seen.thinks or "reasoning.encrypted_content" in body.get("include", ()), "thoughts could not be given back"
     )
     seen.logprobs = "message.output_text.logprobs" in body.get("include", ())
+    choice = body.get("tool_choice")
+    seen.forced = choice["name"] if isinstance(choice, dict) else ""
     form = (body.get("text") or {}).get("format")
     if form is not None and form["type"] != "text":
         only(form, "type", "name", "schema", "strict", "description", at="text.format.")
@@ -116,7 +118,13 @@ def _items(reply: Reply) -> list[Json]:
     return items
 
 
+_REASONS = {"cut": "max_output_tokens", "filtered": "content_filter"}
+
+
 def whole(reply: Reply, *, status: str = "completed", items: list[Json] | None = None) -> Json:
+    is_begun = status == "in_progress"
+    if reply.ended:
+        status = "incomplete"
     usage = {
         "input_tokens": INPUT,
         "input_tokens_details": {"cached_tokens": CACHED, "cache_write_tokens": 0},
@@ -132,7 +140,7 @@ def whole(reply: Reply, *, status: str = "completed", items: list[Json] | None =
         "status": status,
         "background": False,
         "error": None,
-        "incomplete_details": None,
+        "incomplete_details": {"reason": _REASONS[reply.ended]} if reply.ended else None,
         "instructions": None,
         "max_output_tokens": None,
         "max_tool_calls": None,
@@ -152,7 +160,7 @@ def whole(reply: Reply, *, status: str = "completed", items: list[Json] | None =
         "top_logprobs": 0,
         "top_p": 1.0,
         "truncation": "disabled",
-        "usage": usage if status == "completed" else None,
+        "usage": None if is_begun else usage,
         "user": None,
         "metadata": {},
     }
@@ -183,7 +191,7 @@ def stream(reply: Reply, received: Received) -> Iterator[bytes]:
         told = {"reasoning": _thinking, "message": _message, "function_call": _function}[item["type"]]
         yield from told(say, index, item)
         yield say("response.output_item.done", output_index=index, item=item)
-    yield say("response.completed", response=whole(reply))
+    yield say("response.incomplete" if reply.ended else "response.completed", response=whole(reply))
 
 
 def _thinking(say: _Numbered, index: int, item: Json) -> Iterator[bytes]:
@@ -229,6 +237,13 @@ def failure(message: str) -> bytes:
     error = {"code": "server_error", "message": message}
     response = {**whole(Reply(), status="failed", items=[]), "error": error}
     return event({"type": "response.failed", "sequence_number": 99, "response": response}, name="response.failed")
+
+
+def early(message: str) -> bytes:
+    """The event that comes before there is a response at all."""
+    return event(
+        {"type": "error", "sequence_number": 0, "code": "server_error", "message": message, "param": None}, name="error"
+    )
 
 
 def refusal(status: int, message: str) -> Json:

@@ -9,7 +9,6 @@ from apps.providers.translation.chat.errors import failure_in
 from apps.providers.translation.chat.finishes import read_finish
 from apps.providers.translation.chat.parts_read import image_of, read_citation, thinking_text
 from apps.providers.translation.chat.thoughts import read_call_signature, read_thoughts
-from apps.providers.translation.chat.tool_ids import invented_id
 from apps.providers.translation.form import (
     Answer,
     Choice,
@@ -23,6 +22,8 @@ from apps.providers.translation.form import (
     Thinking,
     ToolCall,
 )
+from apps.providers.translation.told import dicts, text_of
+from apps.providers.translation.tool_ids import invented_id
 from apps.providers.usage import Usage, openai_usage, tier_name
 
 
@@ -31,15 +32,15 @@ def read_answer(body: bytes) -> Answer:
     said = orjson.loads(body)
     failed = failure_in(said) if isinstance(said, dict) else None
     listed = said.get("choices") if isinstance(said, dict) else None
-    choices = [choice for choice in listed if isinstance(choice, dict)] if isinstance(listed, list) else []
+    choices = dicts(listed)
     if failed is None and not choices:
         raise ValueError("an answer is an object with choices")
     answer = Answer(
         choices=[],
-        id=_text(said.get("id")),
-        model=_text(said.get("model")),
+        id=text_of(said.get("id")),
+        model=text_of(said.get("model")),
         usage=read_usage(said),
-        service_tier=_text(said.get("service_tier")),
+        service_tier=text_of(said.get("service_tier")),
         error=failed,
     )
     if failed is None:
@@ -143,19 +144,19 @@ def _calls(message: Json, answer_id: str, choice: int) -> list[ToolCall]:
     said = message.get("tool_calls")
     for call in said if isinstance(said, list) else []:
         if isinstance(call, dict):
-            made = _call(call, invented_id(answer_id, choice, len(found)))
+            made = _call(call, answer_id, choice, len(found))
             if made is not None:
                 found.append(made)
     legacy = message.get("function_call")
     if isinstance(legacy, dict) and not found:
-        made = _call({"function": legacy}, invented_id(answer_id, choice, 0))
+        made = _call({"function": legacy}, answer_id, choice, 0)
         if made is not None:
             found.append(made)
     return found
 
 
-def _call(call: Json, otherwise: str) -> ToolCall | None:
-    """`otherwise`: its id, if it has none. None for a call of nothing."""
+def _call(call: Json, answer_id: str, choice: int, place: int) -> ToolCall | None:
+    """The call at `place` among those of a choice. None for a call of nothing."""
     custom = call.get("custom")
     function = custom if isinstance(custom, dict) else call.get("function")
     if not isinstance(function, dict) or not isinstance(function.get("name"), str) or not function["name"]:
@@ -164,7 +165,7 @@ def _call(call: Json, otherwise: str) -> ToolCall | None:
     is_custom = isinstance(custom, dict)
     arguments = arguments_text(function.get("input" if is_custom else "arguments"))
     return ToolCall(
-        id=_text(call.get("id")) or otherwise,
+        id=text_of(call.get("id")) or invented_id(answer_id, choice, place),
         name=function["name"],
         arguments=arguments if is_custom else arguments or "{}",
         custom=is_custom,
@@ -180,7 +181,3 @@ def _cite(answer: Answer, urls: Any) -> None:
         text = next((part for part in choice.parts if isinstance(part, Text)), None)
         if text is not None and not text.citations:
             text.citations = list(found)
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import orjson
 
-from apps.providers.translation.chat.data_urls import data_url
 from apps.providers.translation.chat.finishes import write_finish
 from apps.providers.translation.chat.requests_read import LEGACY_FUNCTIONS
 from apps.providers.translation.chat.thoughts import call_extra, details_of
@@ -21,6 +20,7 @@ from apps.providers.translation.form import (
     Thinking,
     ToolCall,
 )
+from apps.providers.translation.media import data_url
 from apps.providers.translation.spoken import Shown
 
 # The tiers that OpenAI's clients know.

@@ -1,19 +1,19 @@
 """How much a model shall think, in the words that its provider takes. Pure."""
 
 from apps.providers.translation.chat.providers import habits_of
+from apps.providers.translation.efforts import effort_of
 from apps.providers.translation.form import Json, Reasoning, Request, Thinking, ToolCall
 from apps.providers.translation.losses import Losses
 from apps.providers.translation.upstream import Upstream
 
 _FIELD = "reasoning_effort"
 _SCALE = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-_BY_BUDGET = ((0, "none"), (1024, "low"), (8192, "medium"))  # tokens up to which, effort
 
 
 def reasoning_fields(request: Request, upstream: Upstream, losses: Losses) -> Json:
     """The fields of the request. An effort that the model is known not to have becomes the nearest one, and is told to be lost."""
     reasoning = request.reasoning or Reasoning()
-    wanted = reasoning.effort or _of_budget(reasoning.budget, upstream)
+    wanted = reasoning.effort or effort_of(reasoning.budget, upstream.efforts)
     if _cannot_think(request, upstream):
         if wanted not in ("", "none"):
             losses.hint(_FIELD)
@@ -47,16 +47,6 @@ def _cannot_think(request: Request, upstream: Upstream) -> bool:
         and not any(isinstance(part, Thinking) and part.text for part in message.parts)
         for message in request.messages
     )
-
-
-def _of_budget(budget: int | None, upstream: Upstream) -> str:
-    """The effort that a budget in tokens stands for; empty if the model shall decide."""
-    if budget is None or budget < 0:
-        return ""
-    for most, effort in _BY_BUDGET:
-        if budget <= most:
-            return effort
-    return "xhigh" if budget > 24_576 and "xhigh" in upstream.efforts else "high"
 
 
 def _offered(wanted: str, upstream: Upstream, losses: Losses, *, was_said: bool) -> str:

@@ -6,8 +6,8 @@ import orjson
 
 from apps.providers.refusals import openai_refusal
 from apps.providers.translation.form import Failed
+from apps.providers.translation.told import MESSAGE_MAX
 
-_MESSAGE_MAX = 2000
 _STATUSES = range(400, 600)
 
 
@@ -16,7 +16,7 @@ def read_error(status: int, body: bytes) -> Failed:
     error = orjson.loads(openai_refusal(status, body))["error"]
     code, param, kind = error.get("code"), error.get("param"), error.get("type")
     return Failed(
-        message=error["message"][:_MESSAGE_MAX],
+        message=error["message"][:MESSAGE_MAX],
         type=kind if isinstance(kind, str) else "",
         code=code if isinstance(code, str) else "",
         param=param if isinstance(param, str) else "",

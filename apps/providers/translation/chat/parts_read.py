@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from apps.providers.translation.chat.data_urls import plain_text, sound_type, split_data_url, type_by_name
 from apps.providers.translation.fields import Fields, Unkept
 from apps.providers.translation.form import Audio, Citation, File, Image, Part, Refusal, Text, Thinking
 from apps.providers.translation.losses import shown
+from apps.providers.translation.media import plain_text, sound_type, split_data_url, type_by_name
+from apps.providers.translation.told import url_citation
 
 # How a prompt is marked to be kept up to here: OpenAI's field, or Anthropic's, as many clients send it.
 MARKS = ("prompt_cache_breakpoint", "cache_control")
@@ -86,24 +87,15 @@ def thinking_text(said: Any) -> str:
 
 def read_citation(annotation: Any) -> Citation | None:
     """A `url_citation`; None for any other annotation."""
-    said = annotation.get("url_citation") if isinstance(annotation, dict) else None
-    if not isinstance(said, dict) or not isinstance(said.get("url"), str):
-        return None
-    title, start, end = said.get("title"), said.get("start_index"), said.get("end_index")
-    return Citation(
-        url=said["url"],
-        title=title if isinstance(title, str) else "",
-        start=start if type(start) is int else None,
-        end=end if type(end) is int else None,
-    )
+    return url_citation(annotation.get("url_citation")) if isinstance(annotation, dict) else None
 
 
 def image_of(url: str, *, detail: str = "", cache: str = "") -> Image:
     """A picture by its URL, which may be a data URL."""
-    split = split_data_url(url)
+    split = split_data_url(url, quoted=True)
     if split is None:
         return Image(url=url, detail=detail, cache=cache)
-    return Image(media_type=split[0], data=split[1], detail=detail, cache=cache)
+    return Image(media_type=split[0] or "image/png", data=split[1], detail=detail, cache=cache)
 
 
 def _image(part: Fields, cache: str) -> Image:
@@ -129,7 +121,8 @@ def _file(document: Fields, cache: str) -> File:
         return File(file_id=document.required_text("file_id"), name=name, cache=cache)
     if data.startswith(("https://", "http://")):  # OpenRouter's way
         return File(url=data, name=name, cache=cache)
-    media_type, content = split_data_url(data) or (type_by_name(name), data)
+    media_type, content = split_data_url(data, quoted=True) or ("", data)
+    media_type = media_type or type_by_name(name)
     text = plain_text(media_type, content)
     if text is not None:
         return File(text=text, media_type=media_type, name=name, cache=cache)

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from apps.providers.translation.chat.data_urls import data_url, sound_format
 from apps.providers.translation.chat.providers import Habits, habits_of, marks_of
 from apps.providers.translation.form import Audio, File, Image, Json, Part, Refusal, Text, Thinking
 from apps.providers.translation.losses import Losses
+from apps.providers.translation.media import data_url, sound_format
 from apps.providers.translation.upstream import Upstream
 
 _CACHE = "cache_control"

@@ -8,7 +8,6 @@ from apps.providers.translation.chat.answers_read import arguments_text, citatio
 from apps.providers.translation.chat.errors import failure_in
 from apps.providers.translation.chat.finishes import read_finish
 from apps.providers.translation.chat.thoughts import read_call_signature, read_detail
-from apps.providers.translation.chat.tool_ids import invented_id
 from apps.providers.translation.form import (
     Begun,
     Citation,
@@ -35,6 +34,7 @@ from apps.providers.translation.form import (
     Used,
 )
 from apps.providers.translation.sse import EventSplitter
+from apps.providers.translation.tool_ids import invented_id
 from apps.providers.usage import Usage
 
 _PING = Ping()

@@ -1,22 +1,19 @@
 """Usage in the words of OpenAI's chat. Pure."""
 
 from apps.providers.translation.form import Json
-from apps.providers.usage import INPUT_BUCKETS, OUTPUT_BUCKETS, Usage
-
-_READ = ("cache_read", "audio_cache_read", "image_cache_read")
-_WRITTEN = ("cache_write_5m", "cache_write_1h")
+from apps.providers.usage import Usage, cached_sum, input_sum, output_sum
 
 
 def chat_usage(usage: Usage) -> Json:
     """The `usage` object: totals that include what their details name."""
-    inputs, outputs = _sum(usage, INPUT_BUCKETS), _sum(usage, OUTPUT_BUCKETS)
+    inputs, outputs = input_sum(usage), output_sum(usage)
     said: Json = {
         "prompt_tokens": inputs,
         "completion_tokens": outputs,
         "total_tokens": inputs + outputs,
         "prompt_tokens_details": {
-            "cached_tokens": _sum(usage, _READ),
-            "audio_tokens": _sum(usage, ("audio_input", "audio_cache_read")),
+            "cached_tokens": cached_sum(usage),
+            "audio_tokens": (usage.audio_input or 0) + (usage.audio_cache_read or 0),
         },
         "completion_tokens_details": {
             "reasoning_tokens": usage.reasoning or 0,
@@ -25,10 +22,6 @@ def chat_usage(usage: Usage) -> Json:
             "rejected_prediction_tokens": 0,
         },
     }
-    if written := _sum(usage, _WRITTEN):
+    if written := (usage.cache_write_5m or 0) + (usage.cache_write_1h or 0):
         said["prompt_tokens_details"]["cache_write_tokens"] = written
     return said
-
-
-def _sum(usage: Usage, buckets: tuple[str, ...]) -> int:
-    return sum(getattr(usage, bucket) or 0 for bucket in buckets)

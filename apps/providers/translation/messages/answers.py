@@ -16,12 +16,15 @@ from apps.providers.translation.form import (
     Thinking,
     ToolCall,
 )
+from apps.providers.translation.media import data_url
 from apps.providers.translation.messages.citations import citation_json, read_citations
 from apps.providers.translation.messages.counts import usage_json
 from apps.providers.translation.messages.errors import failed_of
 from apps.providers.translation.messages.words import NAME, finish_of, stop_reason
 from apps.providers.translation.signatures import carried
 from apps.providers.translation.spoken import Shown
+from apps.providers.translation.told import text_of
+from apps.providers.translation.tool_ids import invented_id
 from apps.providers.usage import anthropic_usage
 
 _BYTES_PER_TOKEN = 4
@@ -38,7 +41,7 @@ def read_answer(body: bytes) -> Answer:
     if not isinstance(content, list):
         raise ValueError("an answer has a list of content blocks")  # noqa: TRY004  # as above
     raw = value.get("usage")
-    answer_id = _text(value, "id")
+    answer_id = text_of(value.get("id"))
     parts: list[Part] = []
     calls = 0
     for block in content:
@@ -56,19 +59,19 @@ def read_answer(body: bytes) -> Answer:
             Choice(
                 parts=parts,
                 finish=finish_of(value.get("stop_reason")),
-                stopped_by=_text(value, "stop_sequence"),
+                stopped_by=text_of(value.get("stop_sequence")),
             )
         ],
         id=answer_id,
-        model=_text(value, "model"),
+        model=text_of(value.get("model")),
         usage=anthropic_usage(raw) if isinstance(raw, dict) else None,
-        service_tier=_text(raw, "service_tier") if isinstance(raw, dict) else "",
+        service_tier=text_of(raw.get("service_tier")) if isinstance(raw, dict) else "",
     )
 
 
 def refusal_of(details: object) -> str:
     """What `stop_details` says about a refusal; empty if nothing."""
-    return _text(details, "explanation") if isinstance(details, dict) else ""
+    return text_of(details.get("explanation")) if isinstance(details, dict) else ""
 
 
 def arguments_of(given: object) -> str:
@@ -81,32 +84,29 @@ def arguments_of(given: object) -> str:
 
 def call_id(given: object, answer_id: str, place: int) -> str:
     """The id of a call, or one that is made of the answer's where the provider gives none."""
-    return given if isinstance(given, str) and given else f"toolu_{answer_id or 'call'}_{place}"
+    return text_of(given) or invented_id(answer_id, 0, place)
 
 
 def _read_call(block: Json, answer_id: str, place: int) -> ToolCall:
     arguments = arguments_of(block.get("input"))
-    return ToolCall(id=call_id(block.get("id"), answer_id, place), name=_text(block, "name"), arguments=arguments)
+    return ToolCall(id=call_id(block.get("id"), answer_id, place), name=text_of(block.get("name")), arguments=arguments)
 
 
 def _read_block(block: Json) -> list[Part]:
     """What a block says; nothing for those of tools that run at Anthropic, and for unknown ones."""
     match block.get("type"):
         case "text":
-            text = _text(block, "text")
+            text = text_of(block.get("text"))
             return [Text(text, citations=read_citations(block.get("citations"), 0, len(text)))] if text else []
         case "thinking":
-            signature = _text(block, "signature")
-            return [Thinking(text=_text(block, "thinking"), signature=signature, origin=NAME if signature else "")]
+            signature = text_of(block.get("signature"))
+            return [
+                Thinking(text=text_of(block.get("thinking")), signature=signature, origin=NAME if signature else "")
+            ]
         case "redacted_thinking":
-            return [Thinking(signature=_text(block, "data"), origin=NAME, redacted=True)]
+            return [Thinking(signature=text_of(block.get("data")), origin=NAME, redacted=True)]
         case _:
             return []
-
-
-def _text(fields: Json, name: str) -> str:
-    value = fields.get(name)
-    return value if isinstance(value, str) else ""
 
 
 # --- For clients ---
@@ -159,11 +159,11 @@ def thought_block(text: str, signature: str, origin: str, *, redacted: bool) -> 
 
 def picture_text(image: Image) -> str:
     """A picture that a model has made: clients of this dialect read none, so it is text that many of them show."""
-    address = image.url or (f"data:{image.media_type or 'image/png'};base64,{image.data}" if image.data else "")
+    address = image.url or (data_url(image.media_type or "image/png", image.data) if image.data else "")
     return f"![image]({address})" if address else ""
 
 
-def invented_id(shown: Shown, place: int) -> str:
+def own_id(shown: Shown, place: int) -> str:
     """The id of a call that the provider has given none."""
     return f"toolu_{shown.id}_{place}"
 
@@ -191,7 +191,7 @@ def _block(part: Part) -> list[Json]:
 def _call(call: ToolCall, shown: Shown, place: int) -> list[Json]:
     block: Json = {
         "type": "tool_use",
-        "id": call.id or invented_id(shown, place),
+        "id": call.id or own_id(shown, place),
         "name": call.name,
         "input": _input(call),
     }

@@ -1,9 +1,9 @@
 """Citations in Anthropic's words: where in which source, and what it says there. Pure."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from apps.providers.translation.form import Citation
+from apps.providers.translation.told import text_of
 
 
 def read_citation(raw: object, start: int | None = None, end: int | None = None) -> Citation | None:
@@ -11,9 +11,9 @@ def read_citation(raw: object, start: int | None = None, end: int | None = None)
     if not isinstance(raw, dict):
         return None
     found = Citation(
-        url=_text(raw, "url") or _address(_text(raw, "source")),
-        title=_text(raw, "title") or _text(raw, "document_title"),
-        quoted=_text(raw, "cited_text"),
+        url=text_of(raw.get("url")) or _address(text_of(raw.get("source"))),
+        title=text_of(raw.get("title")) or text_of(raw.get("document_title")),
+        quoted=text_of(raw.get("cited_text")),
         start=start,
         end=end,
     )
@@ -38,11 +38,6 @@ def citation_json(citation: Citation) -> dict[str, Any] | None:
         "cited_text": citation.quoted,
         "encrypted_index": "",
     }
-
-
-def _text(raw: Mapping[str, Any], name: str) -> str:
-    value = raw.get(name)
-    return value if isinstance(value, str) else ""
 
 
 def _address(source: str) -> str:

@@ -1,14 +1,11 @@
 """Failures in Anthropic's words, read from whatever a provider sends in their place, and written for its clients. Pure."""
 
-import re
 from typing import Any
 
 import orjson
 
 from apps.providers.translation.form import Failed
-
-_MESSAGE_MAX = 2000  # characters
-_TAG = re.compile(r"<(?:script|style)\b.*?</(?:script|style)>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+from apps.providers.translation.told import MESSAGE_MAX, plain_message
 
 _STATUSES = {
     "invalid_request_error": 400,
@@ -31,8 +28,7 @@ def read_error(status: int, body: bytes) -> Failed:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
-        text = _TAG.sub(" ", body[: 64 * 1024].decode("utf-8", "replace"))
-        return Failed(message=" ".join(text.split())[:_MESSAGE_MAX], status=status)
+        return Failed(message=plain_message(body), status=status)
     if isinstance(value, list) and value:
         value = value[0]
     return failed_of(value, status)
@@ -48,7 +44,7 @@ def failed_of(value: object, status: int = 0) -> Failed:
     said = inner if isinstance(inner, str) else value if isinstance(value, str) else ""
     message = _text(error, "message") or said or _text(outer, "message") or _text(outer, "detail")
     return Failed(
-        message=message.strip()[:_MESSAGE_MAX],
+        message=message.strip()[:MESSAGE_MAX],
         type=kind,
         code=_text(error, "code") or (_text(details, "error_code") if isinstance(details, dict) else ""),
         param=_text(error, "param") or (_text(details, "param") if isinstance(details, dict) else ""),
@@ -69,5 +65,5 @@ def error_event(failed: Failed) -> bytes:
 def _text(fields: dict[str, Any], name: str) -> str:
     value = fields.get(name)
     if isinstance(value, str):
-        return value[:_MESSAGE_MAX]
+        return value[:MESSAGE_MAX]
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from apps.providers.translation.efforts import effort_of
 from apps.providers.translation.fields import Fields, Unkept
 from apps.providers.translation.form import Json, Reasoning, Request
 from apps.providers.translation.losses import Losses
@@ -91,18 +92,8 @@ def _adaptive(asked: Reasoning, upstream: Upstream) -> Thought:
     thinking: Json = {"type": "adaptive"}
     if asked.shown is not None:
         thinking["display"] = "summarized" if asked.shown else "omitted"
-    effort = asked.effort or _effort_of(asked.budget)
+    effort = asked.effort or effort_of(asked.budget, _EFFORTS)
     return Thought(thinking, _offered("low" if effort == "minimal" else effort, upstream.efforts))
-
-
-def _effort_of(budget: int | None) -> str:
-    """The effort that thinks about as much as a budget allows; empty: as much as the model likes."""
-    if budget is None or budget < 0:
-        return ""
-    for effort in ("low", "medium", "high"):
-        if budget <= _BUDGETS[effort]:
-            return effort
-    return "xhigh"
 
 
 def _offered(effort: str, offered: tuple[str, ...]) -> str:

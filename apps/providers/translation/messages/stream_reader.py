@@ -27,6 +27,7 @@ from apps.providers.translation.messages.citations import read_citation
 from apps.providers.translation.messages.errors import failed_of
 from apps.providers.translation.messages.words import NAME, finish_of
 from apps.providers.translation.sse import EventSplitter
+from apps.providers.translation.told import text_of
 from apps.providers.usage import anthropic_usage, tell_later
 
 _OTHER = "other"  # a block that says nothing here: of a tool that runs at Anthropic, or of a type to come
@@ -116,7 +117,7 @@ class MessagesReader:
         usage = said.get("usage")
         if isinstance(usage, dict):
             self._usage = dict(usage)
-        self._id, model = _text(said, "id"), _text(said, "model")
+        self._id, model = text_of(said.get("id")), text_of(said.get("model"))
         events.append(Begun(self._id, model, anthropic_usage(self._usage)))
 
     # --- Blocks ---
@@ -128,24 +129,26 @@ class MessagesReader:
             self._close(before, events)
         given = event.get("content_block")
         said: dict[str, Any] = given if isinstance(given, dict) else {}
-        kind = _text(said, "type")
+        kind = text_of(said.get("type"))
         if self._finished:
             kind = _OTHER
         block = self._blocks[index] = _Block(kind, begins=self._length)
         if kind == "text":
-            self._say(_text(said, "text"), events)
+            self._say(text_of(said.get("text")), events)
             for citation in said["citations"] if isinstance(said.get("citations"), list) else ():
                 self._cite(block, citation)
         elif kind == "tool_use":
             block.call, block.given = self._calls, said.get("input")
             self._calls += 1
-            events.append(ToolBegun(block.call, call_id(said.get("id"), self._id, block.call), _text(said, "name")))
+            events.append(
+                ToolBegun(block.call, call_id(said.get("id"), self._id, block.call), text_of(said.get("name")))
+            )
         elif kind == "thinking":
-            if thought := _text(said, "thinking"):
+            if thought := text_of(said.get("thinking")):
                 events.append(ThinkingDelta(thought))
-            block.signature = _text(said, "signature")
+            block.signature = text_of(said.get("signature"))
         elif kind == "redacted_thinking":
-            block.signature = _text(said, "data")
+            block.signature = text_of(said.get("data"))
 
     def _piece(self, event: dict[str, Any], events: list[Event]) -> None:
         block = self._blocks.get(_index(event))
@@ -165,7 +168,7 @@ class MessagesReader:
             if thought and isinstance(thought, str):
                 events.append(ThinkingDelta(thought))
         elif kind == "signature_delta" and block.kind == "thinking":
-            block.signature += _text(delta, "signature")
+            block.signature += text_of(delta.get("signature"))
         elif kind == "citations_delta" and block.kind == "text":
             self._cite(block, delta.get("citation"))
 
@@ -200,7 +203,7 @@ class MessagesReader:
             tell_later(self._usage, told)
             usage = anthropic_usage(self._usage)
             if usage is not None:
-                events.append(Used(usage, _text(self._usage, "service_tier")))
+                events.append(Used(usage, text_of(self._usage.get("service_tier"))))
 
     def _stop(self, delta: dict[str, Any], events: list[Event]) -> None:
         if self._finished:
@@ -209,7 +212,7 @@ class MessagesReader:
         if explanation := refusal_of(delta.get("stop_details")):
             events.append(RefusalDelta(explanation))
         self._finished = True
-        events.append(Finished(finish_of(delta.get("stop_reason")), stopped_by=_text(delta, "stop_sequence")))
+        events.append(Finished(finish_of(delta.get("stop_reason")), stopped_by=text_of(delta.get("stop_sequence"))))
 
     def _end(self, events: list[Event]) -> None:
         self._stop({}, events)
@@ -233,11 +236,6 @@ _TYPES = frozenset(
 def _index(event: dict[str, Any]) -> int:
     index = event.get("index")
     return index if type(index) is int else -1
-
-
-def _text(fields: dict[str, Any], name: str) -> str:
-    value = fields.get(name)
-    return value if isinstance(value, str) else ""
 
 
 def _arguments(given: object) -> str:

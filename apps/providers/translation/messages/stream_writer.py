@@ -27,8 +27,8 @@ from apps.providers.translation.form import (
     Used,
 )
 from apps.providers.translation.messages.answers import (
-    invented_id,
     message_id,
+    own_id,
     picture_text,
     stop_details,
     thought_block,
@@ -251,7 +251,7 @@ class MessagesWriter:
         if begun.signature:
             self._close()  # thoughts that are open are not what it proves
             self._sign(begun.signature, begun.origin, redacted=False)
-        name = begun.id or invented_id(self._shown, begun.index)
+        name = begun.id or own_id(self._shown, begun.index)
         self._open("tool_use", {"type": "tool_use", "id": name, "name": begun.name, "input": {}}, _INPUT)
         self._call = call
         if call.pieces:

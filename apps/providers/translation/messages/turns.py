@@ -224,8 +224,8 @@ def _thought(part: Thinking) -> list[Json]:
     return [{"type": "thinking", "thinking": part.text, "signature": part.signature}]
 
 
-def _place(block: Json, order: dict[str, int]) -> int:
+def _place(block: Json, order: dict[str, int]) -> tuple[int, int]:
     """Results of tools first, in the order of their calls; the rest after them, as it came."""
     if block["type"] != "tool_result":
-        return len(order) + 1
-    return order.get(block["tool_use_id"], len(order))
+        return 1, 0
+    return 0, order.get(block["tool_use_id"], len(order))

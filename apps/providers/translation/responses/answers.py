@@ -8,14 +8,13 @@ from apps.providers.translation.responses.output import logprobs
 from apps.providers.translation.responses.parts import read_annotation
 from apps.providers.translation.responses.told import (
     call_id,
-    dicts,
     failure,
     finish_of,
     image_of,
-    text_of,
     thoughts_of,
     usage_of,
 )
+from apps.providers.translation.told import dicts, text_of
 
 
 def read_answer(body: bytes) -> Answer:
@@ -41,7 +40,7 @@ def read_answer(body: bytes) -> Answer:
     likelihoods: list[Json] = []
     for item in items:
         if isinstance(item, dict):
-            choice.parts += _parts(item, len(choice.parts), likelihoods)
+            choice.parts += _parts(item, answer.id, len(choice.parts), likelihoods)
     choice.finish = finish_of(data, calls=any(isinstance(part, ToolCall) for part in choice.parts))
     if likelihoods:
         choice.logprobs = {"content": likelihoods, "refusal": None}
@@ -49,10 +48,10 @@ def read_answer(body: bytes) -> Answer:
     return answer
 
 
-def _parts(item: Json, number: int, likelihoods: list[Json]) -> list[Part]:
+def _parts(item: Json, answer: str, number: int, likelihoods: list[Json]) -> list[Part]:
     """What an item of the output comes to; nothing for those that only tell of tools that the provider ran.
 
-    `number`: of its first part, unique within the answer.
+    `answer`: its id; `number`: of the item's first part, unique within it.
     """
     match item.get("type"):
         case "message":
@@ -62,7 +61,7 @@ def _parts(item: Json, number: int, likelihoods: list[Json]) -> list[Part]:
             arguments = text_of(item.get("input" if custom else "arguments"))
             return [
                 ToolCall(
-                    id=call_id(item, number),
+                    id=call_id(item, answer, number),
                     name=text_of(item.get("name")),
                     arguments=arguments if custom else arguments or "{}",
                     custom=custom,

@@ -1,13 +1,10 @@
 """Refusals of providers that speak OpenAI's dialect, and of the servers in between. Pure."""
 
-import re
-
 import orjson
 
 from apps.providers.translation.form import Failed
-from apps.providers.translation.responses.told import MESSAGE_MAX, failure
-
-_TITLE = re.compile(r"<title[^>]*>([^<]{1,200})</title", re.IGNORECASE)
+from apps.providers.translation.responses.told import failure
+from apps.providers.translation.told import MESSAGE_MAX, plain_message
 
 
 def read_error(status: int, body: bytes) -> Failed:
@@ -15,7 +12,7 @@ def read_error(status: int, body: bytes) -> Failed:
     try:
         data = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return Failed(message=_plain(body), status=status)
+        return Failed(message=plain_message(body), status=status)
     if isinstance(data, list):
         data = data[0] if data else None
     if isinstance(data, str):
@@ -27,15 +24,7 @@ def read_error(status: int, body: bytes) -> Failed:
         said = next((error[name] for name in ("detail", "error", "title", "msg") if error.get(name)), None)
         if not said:
             return Failed(message="", status=status)
-        error = {**error, "message": said if isinstance(said, str) else _plain(body)}
+        error = {**error, "message": said if isinstance(said, str) else plain_message(body)}
     found = failure(error)
     found.status = status
     return found
-
-
-def _plain(body: bytes) -> str:
-    text = body[: 4 * MESSAGE_MAX].decode(errors="replace").strip()
-    if text.startswith("<"):
-        title = _TITLE.search(text)
-        return title[1].strip() if title else ""
-    return text[:MESSAGE_MAX]

@@ -15,6 +15,7 @@ from apps.providers.translation.form import (
     ToolResult,
 )
 from apps.providers.translation.losses import Losses
+from apps.providers.translation.media import data_url
 from apps.providers.translation.responses.names import NAME
 
 _ENDINGS = {
@@ -114,7 +115,7 @@ def _image(image: Image, losses: Losses) -> Json:
     _note_mark(image.cache, losses)
     written: Json = {"type": "input_image", "detail": image.detail or "auto"}
     if image.data:
-        written["image_url"] = f"data:{image.media_type};base64,{image.data}"
+        written["image_url"] = data_url(image.media_type or "image/png", image.data)
     elif image.url:
         written["image_url"] = image.url
     else:
@@ -129,7 +130,7 @@ def _file(file: File, losses: Losses) -> Json:
     written: Json = {"type": "input_file"}
     if file.data:
         written["filename"] = file.name or f"file.{_ENDINGS.get(file.media_type, 'pdf')}"
-        written["file_data"] = f"data:{file.media_type or 'application/pdf'};base64,{file.data}"
+        written["file_data"] = data_url(file.media_type or "application/pdf", file.data)
     elif file.url:
         written["file_url"] = file.url
     else:

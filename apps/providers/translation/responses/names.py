@@ -1,9 +1,10 @@
 """What the dialect is called, and how names of tools in namespaces come to be without one. Pure."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from apps.providers.translation.told import dicts
 
 NAME = "openai_responses"
 TITLE = "OpenAI's Responses"
@@ -26,14 +27,14 @@ def tool_names(tools: object) -> ToolNames:
     A tool of a namespace keeps its name where no other has it; else it is called `namespace__name`, with a number if need be.
     """
     outside, members = list[str](), dict[tuple[str, str], None]()
-    for tool in _objects(tools):
+    for tool in dicts(tools):
         name = tool.get("name")
         if not isinstance(name, str):
             continue
         if tool.get("type") != "namespace":
             outside.append(name)
             continue
-        for member in _objects(tool.get("tools")):
+        for member in dicts(tool.get("tools")):
             if isinstance(member.get("name"), str):
                 members[name, member["name"]] = None
     uses = Counter(outside) + Counter(name for _, name in members)
@@ -50,8 +51,3 @@ def tool_names(tools: object) -> ToolNames:
         taken.add(joined)
         flat[namespace, name] = joined
     return ToolNames(flat, {joined: key for key, joined in flat.items()})
-
-
-def _objects(value: object) -> Iterator[dict[str, Any]]:
-    if isinstance(value, list):
-        yield from (each for each in value if isinstance(each, dict))

@@ -1,26 +1,16 @@
 """Pieces of content: texts, pictures, sound and files, as clients send them and as they are sent on. Pure."""
 
-import base64
-import binascii
-
 from apps.providers.translation.fields import Fields, Unkept
 from apps.providers.translation.form import Audio, Citation, File, Image, Refusal, Text
 from apps.providers.translation.losses import shown
+from apps.providers.translation.media import is_data_url, plain_text, split_data_url, type_by_name
+from apps.providers.translation.told import url_citation
 
 type Content = Text | Refusal | Image | Audio | File
 
 _TEXTS = frozenset({"input_text", "output_text", "text", "summary_text", "reasoning_text"})
 _DETAILS = ("low", "high", "auto", "original")
 _SOUNDS = {"wav": "audio/wav", "mp3": "audio/mp3"}
-# By the ending of its name, what a file is of which nothing else says it.
-_FILES = {
-    "txt": "text/plain",
-    "md": "text/markdown",
-    "csv": "text/csv",
-    "json": "application/json",
-    "html": "text/html",
-}
-_PDF = "application/pdf"
 _LASTING = "12h"  # OpenAI's longer time in the cache, for which Anthropic has an hour
 
 
@@ -76,12 +66,12 @@ def _file(part: Fields, unkept: Unkept) -> File:
             raise part.missing("file_data")
         return File(url=url, file_id=file_id, name=name, cache=cache)
     media_type, data = _data_of(part, "file_data", given) or ("", given)
-    media_type = media_type or _FILES.get(name.rpartition(".")[2].lower(), _PDF)
+    media_type = media_type or type_by_name(name)
     if media_type == "text/plain":
-        try:
-            return File(text=base64.b64decode(data).decode(), name=name, cache=cache)
-        except (binascii.Error, ValueError):
-            raise part.impossible("file_data", "use base64 of UTF-8 text") from None
+        text = plain_text(media_type, data)
+        if text is None:
+            raise part.impossible("file_data", "use base64 of UTF-8 text")
+        return File(text=text, name=name, cache=cache)
     return File(data=data, media_type=media_type, name=name, cache=cache)
 
 
@@ -93,13 +83,10 @@ def _audio(part: Fields) -> Audio:
 
 def _data_of(part: Fields, name: str, url: str) -> tuple[str, str] | None:
     """Media type and base64 of a data URL; None for any other."""
-    if url[:5].lower() != "data:":
-        return None
-    head, comma, data = url[5:].partition(",")
-    words = head.split(";")
-    if not comma or words[-1].strip().lower() != "base64":
+    found = split_data_url(url)
+    if found is None and is_data_url(url):
         raise part.impossible(name, "write a data URL as data:<media type>;base64,<data>")
-    return words[0].strip().lower() if len(words) > 1 else "", data
+    return found
 
 
 def _cache(part: Fields) -> str:
@@ -116,14 +103,4 @@ def _citations(part: Fields) -> list[Citation]:
 
 def read_annotation(value: object) -> Citation | None:
     """A citation of something with a URL; None for anything else."""
-    if not isinstance(value, dict) or value.get("type") != "url_citation":
-        return None
-    url, title, start, end = (value.get(name) for name in ("url", "title", "start_index", "end_index"))
-    if not isinstance(url, str) or not url:
-        return None
-    return Citation(
-        url=url,
-        title=title if isinstance(title, str) else "",
-        start=start if type(start) is int else None,
-        end=end if type(end) is int else None,
-    )
+    return url_citation(value) if isinstance(value, dict) and value.get("type") == "url_citation" else None

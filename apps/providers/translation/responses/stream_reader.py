@@ -30,26 +30,37 @@ from apps.providers.translation.responses.output import logprobs
 from apps.providers.translation.responses.parts import read_annotation
 from apps.providers.translation.responses.told import (
     call_id,
-    dicts,
     failure,
     finish_of,
     image_of,
-    text_of,
     thoughts_of,
     usage_of,
 )
 from apps.providers.translation.sse import EventSplitter
+from apps.providers.translation.told import dicts, text_of
 
 
 class ResponsesReader:
     """Reads the stream of one response."""
 
-    __slots__ = ("_begun", "_calls", "_cited", "_closed", "_found", "_is_over", "_splitter", "_thoughts", "_told")
+    __slots__ = (
+        "_begun",
+        "_calls",
+        "_cited",
+        "_closed",
+        "_found",
+        "_id",
+        "_is_over",
+        "_splitter",
+        "_thoughts",
+        "_told",
+    )
 
     def __init__(self) -> None:
         self._splitter = EventSplitter()
         self._found: list[Event] = []
         self._begun = self._is_over = False
+        self._id = ""  # the provider's, of the response
         self._calls = dict[int, int]()  # an item's place in the output → the number of its call
         self._told = set[tuple[int, int]]()  # the texts, refusals and arguments that have begun: item's place, part
         self._cited = dict[tuple[int, int], int]()  # how many annotations of a text have come
@@ -98,7 +109,8 @@ class ResponsesReader:
         if not self._begun:
             told = response if isinstance(response, dict) else {}
             self._begun = True
-            self._found.append(Begun(text_of(told.get("id")), text_of(told.get("model"))))
+            self._id = text_of(told.get("id"))
+            self._found.append(Begun(self._id, text_of(told.get("model"))))
 
     def _ended(self, data: Json) -> None:
         response = data.get("response")
@@ -237,7 +249,7 @@ class ResponsesReader:
         if index is None:
             index = self._calls[place] = len(self._calls)
             custom = item.get("type") == "custom_tool_call"
-            self._tell(ToolBegun(index, call_id(item, index), text_of(item.get("name")), custom=custom))
+            self._tell(ToolBegun(index, call_id(item, self._id, index), text_of(item.get("name")), custom=custom))
         return index
 
     def _arguments_delta(self, data: Json) -> None:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from apps.providers.translation.form import Failed, Finish, Image, Json
+from apps.providers.translation.told import MESSAGE_MAX, dicts, text_of
+from apps.providers.translation.tool_ids import invented_id
 from apps.providers.usage import Usage, openai_searches, openai_usage, tier_name
 
-MESSAGE_MAX = 2000
 _NO_REASON = "The provider gave no reason for its failure."
 # HTTP's status of what fails after it was accepted, by its code.
 _STATUSES = {
@@ -33,9 +34,9 @@ def image_of(item: Json) -> Image | None:
     return Image(data=data, media_type=f"image/{form or 'png'}") if data else None
 
 
-def call_id(item: Json, number: int) -> str:
-    """The id that the call's result will name; `number` makes one where the provider gives none."""
-    return text_of(item.get("call_id")) or text_of(item.get("id")) or f"call_{number}"
+def call_id(item: Json, answer: str, number: int) -> str:
+    """The id that the call's result will name. `answer`: the response's; `number`: of the call."""
+    return text_of(item.get("call_id")) or text_of(item.get("id")) or invented_id(answer, 0, number)
 
 
 def finish_of(data: Json, *, calls: bool) -> Finish:
@@ -70,13 +71,3 @@ def failure(error: object) -> Failed:
         param=text_of(error.get("param")),
         status=number if type(number) is int and 400 <= number <= 599 else _STATUSES.get(code, 0),
     )
-
-
-def dicts(value: object) -> list[Json]:
-    """The objects of a list; nothing of what is none."""
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
-
-
-def text_of(value: object) -> str:
-    """A string; empty for what is none."""
-    return value if isinstance(value, str) else ""

@@ -1,13 +1,7 @@
 """Usage in Responses' words. Pure."""
 
-from operator import attrgetter
-
 from apps.providers.translation.form import Json
-from apps.providers.usage import INPUT_BUCKETS, OUTPUT_BUCKETS, Usage
-
-_inputs = attrgetter(*INPUT_BUCKETS)
-_outputs = attrgetter(*OUTPUT_BUCKETS)
-_reads = attrgetter("cache_read", "audio_cache_read", "image_cache_read")
+from apps.providers.usage import Usage, cached_sum, input_sum, output_sum
 
 # As OpenAI names what it has served.
 _TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast", "ultrafast"})
@@ -16,8 +10,8 @@ _BYTES_PER_TOKEN = 4
 
 def usage_json(usage: Usage) -> Json:
     """The `usage` of a response: totals, which include what their details name."""
-    read, written, lasting = sum(filter(None, _reads(usage))), usage.cache_write_5m or 0, usage.cache_write_1h or 0
-    inputs, outputs = sum(filter(None, _inputs(usage))), sum(filter(None, _outputs(usage)))
+    read, written, lasting = cached_sum(usage), usage.cache_write_5m or 0, usage.cache_write_1h or 0
+    inputs, outputs = input_sum(usage), output_sum(usage)
     of_input: Json = {"cached_tokens": read, "cache_write_tokens": written + lasting}
     if lasting:
         of_input["cache_write_tokens_details"] = {"ttl_30m_tokens": written, "ttl_12h_tokens": lasting}

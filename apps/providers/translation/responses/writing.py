@@ -1,5 +1,6 @@
 """Requests for providers that speak Responses. Nothing is ever stored there: every request brings its whole input. Pure."""
 
+from apps.providers.translation.efforts import effort_of
 from apps.providers.translation.fields import json_bytes
 from apps.providers.translation.form import Json, Reasoning, Request, Tool, ToolChoice
 from apps.providers.translation.losses import Losses
@@ -11,8 +12,6 @@ from apps.providers.translation.upstream import Upstream
 _TIERS = {"standard": "default", "standard_only": "default"} | {
     tier: tier for tier in ("auto", "default", "flex", "scale", "priority", "fast", "ultrafast")
 }
-# Up to how many tokens of thought each effort is for.
-_BUDGETS = ((-1, ""), (0, "none"), (1024, "low"), (8192, "medium"), (24576, "high"))
 _FORMAT_NAME = "answer"
 
 
@@ -115,7 +114,7 @@ def _text(request: Request) -> Json:
 def _reasoning(asked: Reasoning | None, upstream: Upstream, losses: Losses) -> Json:
     if asked is None:
         return {}
-    effort = asked.effort or _effort(asked.budget, upstream)
+    effort = asked.effort or effort_of(asked.budget, upstream.efforts)
     if upstream.lacks("reasoning"):
         if effort not in ("", "none"):
             losses.hint("reasoning_effort")
@@ -130,14 +129,6 @@ def _reasoning(asked: Reasoning | None, upstream: Upstream, losses: Losses) -> J
     if asked.shown and effort != "none":
         written["summary"] = "auto"
     return written
-
-
-def _effort(budget: int | None, upstream: Upstream) -> str:
-    """OpenAI's word for a number of tokens to think; empty: not said, or as many as the model likes."""
-    if budget is None:
-        return ""
-    more = "xhigh" if "xhigh" in upstream.efforts else "high"
-    return next((effort for most, effort in _BUDGETS if budget <= most), more)
 
 
 def _thinks(request: Request, upstream: Upstream) -> bool:
