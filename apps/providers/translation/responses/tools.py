@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from apps.providers.translation.fields import Fields, Unkept, is_said
+from apps.providers.translation.fields import Fields, Unkept, is_said, require_flat
 from apps.providers.translation.form import Tool, ToolChoice
 from apps.providers.translation.responses.names import ToolNames
 
@@ -44,10 +44,11 @@ def _function(tool: Fields, name: str, unkept: Unkept) -> Tool:
     for hint in _HINTS:
         if is_said(tool.json.get(hint)):
             unkept.leave(tool.named(hint))
+    parameters = tool.inner("parameters")
     return Tool(
         name=name,
         description=tool.text("description"),
-        parameters=tool.free("parameters"),
+        parameters=parameters.json if parameters is not None else None,
         strict=tool.flag("strict"),
     )
 
@@ -62,6 +63,7 @@ def read_choice(body: Fields, names: ToolNames, unkept: Unkept) -> ToolChoice | 
         return ToolChoice(mode=value) if value else None  # type: ignore[arg-type]  # word() has seen to it
     if not isinstance(value, dict):
         raise body.wrong("tool_choice", "a string or an object")
+    require_flat(value, "tool_choice")
     choice = Fields(value, "tool_choice")
     kind = choice.required_text("type")
     if kind == "function":
