@@ -8,7 +8,7 @@ from apps.providers.translation.responses.names import ToolNames
 
 _MODES = ("auto", "none", "required")
 # Of a function: what only OpenAI's own running of tools knows.
-_HINTS = ("defer_loading", "allowed_callers", "output_schema", "async")
+_HINTS = frozenset({"defer_loading", "allowed_callers", "output_schema", "async"})
 _CUSTOM = "Offer it as a function: a tool that takes plain text is known here only to OpenAI."
 _HOSTED = "Leave it out, or offer a function that your side runs: this tool is run by OpenAI, which does not serve this model."
 _CHOICE = "Name a function, or auto, none or required."
@@ -41,9 +41,9 @@ def _refuse(tool: Fields, unkept: Unkept) -> None:
 
 
 def _function(tool: Fields, name: str, unkept: Unkept) -> Tool:
-    for hint in _HINTS:
-        if is_said(tool.json.get(hint)):
-            unkept.leave(tool.named(hint))
+    for field, value in tool.json.items():
+        if field in _HINTS and is_said(value):
+            unkept.leave(tool.named(field))
     parameters = tool.inner("parameters")
     return Tool(
         name=name,
