@@ -16,9 +16,7 @@ from apps.gateway.health.health import ORDERED, Health
 
 _PAUSE = 0.25  # seconds before the first repetition; it doubles
 _PAUSE_MOST = 8.0
-_AGAIN = frozenset(
-    {"failing", "limited", "request"}
-)  # failures that may have passed when the same route is asked again
+_AGAIN = frozenset({"failing", "limited", "request"})  # what may have passed when the same route is asked again
 
 
 class Attempts:
@@ -30,6 +28,7 @@ class Attempts:
     __slots__ = (
         "_again",
         "_began",
+        "_beside",
         "_health",
         "_made",
         "_most",
@@ -64,6 +63,7 @@ class Attempts:
         self._route: Route | None = None
         self._began = 0.0
         self._probed: tuple[Circuit, ...] = ()
+        self._beside: tuple[Route, float, tuple[Circuit, ...]] | None = None  # a second attempt at the same time
         self._spared: set[str] = set()  # credentials that are asked again without our own addition
 
     def first(self) -> Route:
@@ -103,7 +103,8 @@ class Attempts:
                 self._probed = ()
 
     def ends(self) -> None:
-        """The attempt is over. May be called again."""
+        """The attempt is over, and with it one beside it. May be called again."""
+        self.second_ends()
         if self._route is not None:
             self._health.ends(self._route, self._strategy, self._probed)
             self._route, self._probed = None, ()
@@ -140,6 +141,51 @@ class Attempts:
             return None
         self._made += 1
         return self._begin(following), wait
+
+    # --- Two at once ---
+
+    def second(self) -> Route | None:
+        """Another route that works, to be asked beside the one that is being asked; None: there is none, or no attempt is left."""
+        now = self._health.clock()
+        if self._made >= self._most or now > self._until:
+            return None
+        for place, route in enumerate(self._untried):
+            if not self._health.is_last(route, now):
+                self._untried.pop(place)
+                self._made += 1
+                self._beside = route, now, self._health.begins(route, self._strategy)
+                return route
+        return None
+
+    def first_fails(self, failure: Failure | None) -> None:
+        """The first of two has failed: the second goes on. `failure` None: nothing is held against its route."""
+        if failure is not None:
+            self.failed(failure)
+            if failure.kind in _AGAIN and self._route is not None:
+                self._again.append(self._route)
+        self.second_goes_on()
+
+    def second_goes_on(self) -> None:
+        """The second of two is the call's attempt from here on, and the first is over."""
+        beside, self._beside = self._beside, None
+        if beside is not None:
+            self.ends()
+            self._route, self._began, self._probed = beside
+
+    def second_ends(self, failure: Failure | None = None) -> None:
+        """The second of two is over, if there is one, as it failed or as it was the slower one."""
+        beside, self._beside = self._beside, None
+        if beside is None:
+            return
+        route, began, probed = beside
+        if failure is not None:
+            metrics.attempts_failed.labels(failure.kind).inc()
+            self._health.failed(route, failure, began, probed=probed)
+            if failure.kind in _AGAIN:
+                self._again.append(route)
+        self._health.ends(route, self._strategy, probed)
+
+    # --- Within ---
 
     def _next_untried(self, now: float) -> Route:
         """The first that works, as far as is known by now."""

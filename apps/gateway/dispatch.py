@@ -28,6 +28,7 @@ from apps.gateway.governance.estimates import estimated_input
 from apps.gateway.health.failure import RETRYABLE, Failure, failure_in_stream
 from apps.gateway.health.health import Health
 from apps.gateway.health.pacing import asked_to_wait
+from apps.gateway.hedging import FirstByte, Race, may_hedge
 from apps.gateway.relay.chunks import Chunks
 from apps.gateway.relay.refusals import relay_error, relay_refusal
 from apps.gateway.relay.sending import EVENTS
@@ -97,15 +98,17 @@ async def _dispatch(exchange: Exchange, call: Call, attempts: Attempts, pool: Up
                 await asyncio.sleep(wait)
                 attempt.started = time.perf_counter_ns()
             exchange.attempts.append(attempt)
-            await _attempt(exchange, call, attempt, pool, health, watch)
+            await _attempt(exchange, call, attempts, attempt, pool, health, watch)
         except asyncio.CancelledError:
             error = watch.why()
+            attempt = _current(exchange, attempt)
             following = _after(exchange, call, attempts, attempt, error)
             if following is None:
                 _end_badly(exchange, call, attempt, error)
                 raise error from None
             attempt.fail(error.code)
         except GatewayError as error:
+            attempt = _current(exchange, attempt)
             following = _after(exchange, call, attempts, attempt, error)
             if following is None:
                 _end_badly(exchange, call, attempt, error)
@@ -114,14 +117,15 @@ async def _dispatch(exchange: Exchange, call: Call, attempts: Attempts, pool: Up
                 raise
             attempt.fail(error.code)
         except Unanswered as answer:
-            following = attempts.after(route, answer.failure) if call.target.endpoint.repeatable else None
+            attempt = _current(exchange, attempt)
+            following = attempts.after(attempt.route, answer.failure) if call.target.endpoint.repeatable else None
             if following is None:
                 attempts.failed(answer.failure)
                 await relay_refusal(exchange, answer)
                 return
             attempt.fail(answer.failure.code)
         else:
-            _note_answer(exchange, attempts, attempt)
+            _note_answer(exchange, attempts, _current(exchange, attempt))
             return
         finally:
             watch.close()
@@ -129,12 +133,28 @@ async def _dispatch(exchange: Exchange, call: Call, attempts: Attempts, pool: Up
         route, wait = following
 
 
+def _current(exchange: Exchange, attempt: Attempt) -> Attempt:
+    """The attempt that has ended: not the one that began, where another one was quicker; that one, if it had yet to begin."""
+    return exchange.attempts[-1] if attempt in exchange.attempts else attempt
+
+
 async def _attempt(
-    exchange: Exchange, call: Call, attempt: Attempt, pool: UpstreamPool, health: Health, watch: Watch
+    exchange: Exchange,
+    call: Call,
+    attempts: Attempts,
+    attempt: Attempt,
+    pool: UpstreamPool,
+    health: Health,
+    watch: Watch,
 ) -> None:
     response: Response | None = None
     try:
-        response = await _send(exchange, call, attempt, pool, health, watch)
+        if may_hedge(call):
+            response = await _race(exchange, call, attempts, attempt, pool, health)
+            attempt = exchange.attempts[-1]
+            watch.begin(attempt.route.credential.timeouts)
+        else:
+            response = await _send(exchange, call, attempt, pool, health, watch)
         attempt.status = response.status
         if response.status in RETRYABLE:
             attempt.pause = asked_to_wait(response.headers, time.time())
@@ -143,6 +163,28 @@ async def _attempt(
         if response is not None:
             # An answer that was read to its end has given its connection back already.
             response.close()
+
+
+async def _race(
+    exchange: Exchange, call: Call, attempts: Attempts, attempt: Attempt, pool: UpstreamPool, health: Health
+) -> Response:
+    """The answer of this attempt, or of a second one at the same time. Raises GatewayError."""
+
+    async def send(racing: Attempt, limit: FirstByte) -> Response:
+        return await _send(exchange, call, racing, pool, health, limit)
+
+    def make(route: Route) -> Attempt:
+        return Attempt(route, call.way(route), spares_usage=attempts.spares_usage(route))
+
+    def failure(racing: Attempt, error: GatewayError) -> Failure | None:
+        return _failure_of(exchange, racing, error)
+
+    def lost(racing: Attempt) -> None:
+        if racing.is_sent and _costs(call):
+            racing.usage = _unseen(exchange, call)
+
+    race = Race(exchange, attempts, send=send, make=make, failure_of_error=failure, lost=lost)
+    return await race.run(attempt, (call.token.governor.policy.hedge_after or 0) / 1000)
 
 
 def _after(
@@ -198,10 +240,20 @@ def _end_badly(exchange: Exchange, call: Call, attempt: Attempt, error: GatewayE
         if attempt.is_sent and ended_early and exchange.usage == Usage():
             exchange.usage = made_usage(exchange, call, endpoint.made, None, whole=False)
         return
-    costs = endpoint.counted is None and not endpoint.is_free and not (call.keeping and call.keeping.pays_later)
-    if costs and attempt.is_sent and exchange.usage.input is None and ended_early:
+    if _costs(call) and attempt.is_sent and exchange.usage.input is None and ended_early:
         # Nothing of the answer has come, and the provider was at work on it all the same.
-        exchange.usage = Usage(input=estimated_input(call.body), output=_likely_output(exchange, call), estimated=True)
+        exchange.usage = _unseen(exchange, call)
+
+
+def _costs(call: Call) -> bool:
+    """Whether an answer that nobody has seen is charged."""
+    endpoint = call.target.endpoint
+    return endpoint.counted is None and not endpoint.is_free and not (call.keeping and call.keeping.pays_later)
+
+
+def _unseen(exchange: Exchange, call: Call) -> Usage:
+    """What such an answer is estimated at."""
+    return Usage(input=estimated_input(call.body), output=_likely_output(exchange, call), estimated=True)
 
 
 def _likely_output(exchange: Exchange, call: Call) -> int | None:
@@ -214,7 +266,7 @@ def _likely_output(exchange: Exchange, call: Call) -> int | None:
 
 
 async def _send(
-    exchange: Exchange, call: Call, attempt: Attempt, pool: UpstreamPool, health: Health, watch: Watch
+    exchange: Exchange, call: Call, attempt: Attempt, pool: UpstreamPool, health: Health, watch: Watch | FirstByte
 ) -> Response:
     route, way = attempt.route, attempt.way
     credential, headers = route.credential, exchange.headers

@@ -76,6 +76,11 @@ _route_open = Gauge(
 attempts_failed = Counter(
     "tollgate_attempts_failed_total", "Attempts that a provider did not answer, whatever followed.", ("kind",)
 )
+hedges = Counter(
+    "tollgate_hedges_total",
+    "Calls for which a second route was asked at the same time, by which one went on.",
+    ("won",),
+)
 limit_refusals = Counter("tollgate_limit_refusals_total", "Requests refused by a limit or a budget.", ("scope", "kind"))
 rebuilds = Counter("tollgate_budget_rebuilds_total", "Budgets whose counters were built from the ledger.", ("outcome",))
 

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from tests.support import bodies
+from tests.support import bodies, contents
 from tests.support.provider import FakeProvider
 from tests.support.tenant import Tenant
 
@@ -47,3 +47,23 @@ def test_what_one_caller_names_and_nobody_has_does_not_end_responses_for_others(
     search = {"model": "thinker", "input": "Hi", "tools": [{"type": "web_search"}]}
     assert acme.http().post("/v1/responses", json=search).status_code == 200
     assert [request.path for request in upstream.requests] == ["/v1/responses"] * 2
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "You do not have permission to access the File abc or it may not exist.",
+        "CachedContent not found (or permission denied)",
+    ],
+)
+def test_a_file_that_nobody_has_does_not_make_a_credential_look_refused(
+    acme: Tenant, upstream: FakeProvider, message: str
+) -> None:
+    acme.add_route("gemini-test", upstream.url, provider="gemini")
+    upstream.answers(contents.error(403, "PERMISSION_DENIED", message), status=403)
+    part = {
+        "fileData": {"fileUri": "https://generativelanguage.googleapis.com/v1beta/files/abc", "mimeType": "text/plain"}
+    }
+    answer = acme.http().post("/v1beta/models/gemini-test:generateContent", json={"contents": [{"parts": [part]}]})
+    assert (answer.status_code, answer.json()["error"]["message"]) == (403, message)
+    assert acme.record().error_code == "PERMISSION_DENIED"

@@ -14,7 +14,7 @@ import redis
 from django.conf import settings
 
 from apps.services.actions import service_create, token_issue
-from tests.support import bodies, messages
+from tests.support import bodies, contents, messages
 from tests.support.crowd import Ask, crowd, statuses
 from tests.support.gateway import GatewayProcess, eventually
 from tests.support.governed import BODY, EACH, budget, priced, settled
@@ -89,6 +89,19 @@ def test_the_same_key_with_another_request_is_refused(acme: Tenant, key: str, ot
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "idempotency_key_reused")
     assert refused.headers["x-should-retry"] == "false"
     assert send(acme, str(uuid4()), **other).status_code == 200
+
+
+def test_one_form_of_a_stream_is_not_given_for_the_other(acme: Tenant, upstream: FakeProvider, key: str) -> None:
+    acme.add_route(contents.MODEL, upstream.url, provider="gemini")
+    path = f"/v1beta/models/{contents.MODEL}:streamGenerateContent"
+    asked: dict[str, Any] = {
+        "json": {"contents": [{"parts": [{"text": "Hi"}]}]},
+        "headers": {"x-goog-api-key": acme.token, "idempotency-key": key},
+    }
+    upstream.streams_raw(contents.chunks("Hel", "lo"))
+    http = acme.http(authorized=False)
+    assert http.post(path, params={"alt": "sse"}, **asked).headers["content-type"].startswith("text/event-stream")
+    assert http.post(path, **asked).status_code == 409
 
 
 def test_official_clients_know_the_refusal(acme: Tenant, key: str) -> None:

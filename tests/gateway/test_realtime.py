@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -13,10 +14,11 @@ from websockets.sync.client import connect
 
 from apps.providers.prices.actions import price_set
 from tests.gateway.realtime import COST, by_endpoint, voiced, voiced_tenant
+from tests.gateway.test_connection import Authority
 from tests.support.gateway import GatewayProcess
-from tests.support.governed import LONG_AGO, check_amounts, priced
+from tests.support.governed import LONG_AGO, check_amounts, priced, ruled
 from tests.support.provider import closed_port
-from tests.support.realtime import RealtimeProvider, add_realtime, session
+from tests.support.realtime import TRANSCRIBED, RealtimeProvider, add_realtime, session
 from tests.support.tenant import ACTOR, SECRET, Tenant, recorded
 
 # openai's client opens websockets' connection in a way that this has begun to warn of.
@@ -487,6 +489,42 @@ def test_a_provider_that_is_not_there_is_502(acme: Tenant) -> None:
     with pytest.raises(InvalidStatus) as caught, session(acme, query="model=gone"):
         pass
     assert json.loads(caught.value.response.body or b"")["error"]["code"] == "upstream_unavailable"
+
+
+def test_a_provider_that_transcribes_unasked_is_paid_for_it(acme: Tenant, provider: RealtimeProvider) -> None:
+    completed = "conversation.item.input_audio_transcription.completed"
+    with session(acme) as client:
+        provider.line.say({"type": completed, "item_id": "item_1", "usage": TRANSCRIBED})
+        client.until(completed)
+    (record,) = by_endpoint(acme, 2)["realtime_transcription"]
+    assert (record.model_asked, record.cost_usd) == ("gpt-realtime", (2 * 4 + 10 * 32 + 5 * Decimal(16)) / 10**6)
+
+
+def test_a_policy_may_hide_who_served_it(acme: Tenant) -> None:
+    ruled(acme, hide_served=True)
+    with session(acme) as client:
+        assert not [name for name in client.answer.headers if name.lower().startswith("x-tollgate")]
+        assert client.answer.headers["x-request-id"]
+
+
+def test_providers_are_spoken_to_over_tls(tmp_path: Path, django_db_setup: None) -> None:
+    authority = Authority(tmp_path)
+    context = authority.server("localhost")
+    with RealtimeProvider(context) as secure:
+        with (
+            GatewayProcess({"SSL_CERT_FILE": str(authority.file), "UPSTREAM_ATTEMPTS": "1"}) as trusting,
+            voiced_tenant(trusting, secure) as made,
+        ):
+            with session(made) as client:
+                client.respond()
+            assert by_endpoint(made, 2)["realtime_response"][0].cost_usd == COST
+        assert len(secure.lines) == 1
+    with RealtimeProvider(context) as unknown, GatewayProcess() as doubting, voiced_tenant(doubting, unknown) as made:
+        with pytest.raises(InvalidStatus) as caught, session(made):
+            pass
+        error = json.loads(caught.value.response.body or b"")["error"]
+        assert error["code"] == "upstream_unavailable"
+        assert "certificate" in error["message"]
 
 
 # --- Other servers ---

@@ -15,6 +15,7 @@ import base64
 import contextlib
 import json
 import logging
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -188,7 +189,9 @@ class Line:
 class RealtimeProvider:
     """A server of sessions in a thread of its own. A context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        """`tls`: what it speaks."""
+        self._tls = tls
         self.session: Event = {"object": "realtime.session", "type": "realtime", "model": "gpt-realtime"}
         self.usage: Event | None = USAGE
         self.transcribed: Event | None = TRANSCRIBED
@@ -225,7 +228,7 @@ class RealtimeProvider:
         """Where it listens."""
         assert self._server is not None
         port = next(iter(self._server.sockets)).getsockname()[1]
-        return f"http://127.0.0.1:{port}"
+        return f"http://127.0.0.1:{port}" if self._tls is None else f"https://localhost:{port}"
 
     @property
     def line(self) -> Line:
@@ -242,6 +245,7 @@ class RealtimeProvider:
             max_size=None,
             ping_interval=None,
             compression=None,
+            ssl=self._tls,
             logger=_quiet,
         )
 

@@ -407,8 +407,16 @@ def test_what_is_no_json_object_is_refused() -> None:
 @pytest.mark.parametrize("depth", [240, 300, 900])
 def test_what_answers_repeat_of_a_request_can_be_written(depth: int) -> None:
     deep = '{"a":' * depth + "1" + "}" * depth
-    for field in ('"tools":[{"type":"function","name":"f","note":%s}]', '"text":{"format":{"type":"text","note":%s}}'):
-        with pytest.raises(InvalidValue):
+    for field in (
+        '"tools":[{"type":"function","name":"f","note":%s}]',
+        '"tools":[{"type":"function","name":"f","parameters":%s}]',
+        '"input":[{"type":"additional_tools","tools":[{"type":"function","name":"f","note":%s}]}]',
+        '"tool_choice":{"type":"function","name":"f","note":%s}',
+        '"text":{"format":{"type":"text","note":%s}}',
+        '"metadata":{"a":%s}',
+        '"max_tool_calls":%s',
+    ):
+        with pytest.raises(BadRequest):
             SPOKEN.read_request(('{"model":"m","input":"x",%s}' % (field % deep)).encode(), "", None)
 
 

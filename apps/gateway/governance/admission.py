@@ -12,6 +12,7 @@ from apps.gateway.governance.estimates import Typical, bounds
 from apps.gateway.governance.governor import Governor
 from apps.gateway.governance.hold import NO_HOLD, Hold, Unasked
 from apps.gateway.governance.refusals import budget_exceeded, limit_exceeded, limit_headers
+from apps.gateway.hedging import may_hedge
 from apps.gateway.store.connection import command
 from apps.policies.decision import written
 
@@ -55,9 +56,10 @@ class Admission:
                     "'background' is not possible where a budget applies: what it costs is known only after the answer.",
                     param="background",
                 )
-            worst = _worst(exchange, call)
+            times = _charged_times(exchange, call)
+            worst = _worst(exchange, call) * times
             usual = typical.cost() if policy.hold_estimate == "typical" else None
-            amount = worst if usual is None else min(usual, worst)
+            amount = worst if usual is None else min(usual * times, worst)
         elif not call.target.endpoint.keeps and call.routes[0].sheet(exchange.arrived_at) is None:
             _note_unpriced(exchange, call, policy.unpriced, budgets=False)
         if not request.places and not request.budgets:
@@ -144,6 +146,14 @@ def _cap(call: Call) -> None:
     asked = call.head.output_cap(call.target.endpoint.name)
     if asked is None or asked > cap:
         call.output_cap = cap
+
+
+def _charged_times(exchange: Exchange, call: Call) -> int:
+    """For how many of its attempts a call may be charged in full: one, unless its policy has others made though one answers."""
+    times = 2 if may_hedge(call) else 1
+    if "content_filter" in call.token.governor.policy.fallback_on:
+        times = max(times, min(len(call.routes), exchange.config.upstream_attempts))
+    return times
 
 
 def _worst(exchange: Exchange, call: Call) -> int:

@@ -115,7 +115,9 @@ class Idempotency:
 
 
 def _fingerprint(exchange: Exchange, body: bytes) -> str:
-    """Of what was asked: where, of which model, and what. The same body in other bytes is another request."""
-    digest = hashlib.sha256(f"{exchange.endpoint.name}\n{exchange.model_asked}\n".encode())
+    """Of what was asked: where, of which model, and what. The same body in other bytes is another request, and so is the same
+    one in another form of stream."""
+    endpoint = exchange.endpoint
+    digest = hashlib.sha256(f"{endpoint.name}{endpoint.stream_type.decode()}\n{exchange.model_asked}\n".encode())
     digest.update(body)
     return digest.hexdigest()

@@ -141,9 +141,11 @@ class Realtime:
         if not opening.transcribes:
             await responses.level()  # 402, 403, 429, 503
         provider = await self._dial(exchange, paid, models, taken, transcribes=opening.transcribes)  # 502, 504
-        attempts = (b"x-tollgate-attempts", b"%d" % len(exchange.attempts))
+        headers = list(exchange.id_headers)
+        if not token.governor.policy.hide_served:
+            headers += [*paid.route.served, (b"x-tollgate-attempts", b"%d" % len(exchange.attempts))]
         try:
-            await caller.accept([*exchange.id_headers, *paid.route.served, attempts])
+            await caller.accept(headers)
         except BaseException:
             provider.abort()
             raise

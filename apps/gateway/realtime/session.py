@@ -41,7 +41,7 @@ from apps.gateway.realtime.transcripts import Transcripts
 
 log = get_logger(__name__)
 
-_LOOK_EVERY = 0.5  # seconds between looks at the token and at the time
+_LOOK_EVERY = 0.5  # seconds between looks at the token, at the time, and whether the server stops
 _WAIT_MOST = 120.0  # seconds that a limit may keep a client's events waiting
 _OPENING_MOST = 16  # events that a provider may send before it has taken what a session is opened with
 _FAREWELL = 2.0  # seconds that a client may take to read our last words
@@ -105,7 +105,7 @@ class Session:
         """`recheck` raises a GatewayError once the token may not call any more. `transcriber` finds who transcribes by a name."""
         self._exchange, self._caller, self._provider = exchange, caller, provider
         self._responses, self._conversation = responses, conversation
-        self._transcripts = Transcripts(till)
+        self._transcripts = Transcripts(till, responses.paid)
         self._times, self._opening = times, opening
         self._recheck, self._find_transcriber = recheck, transcriber
         self._transcribers: dict[str, Paid] = {}  # by the provider's names
@@ -115,10 +115,19 @@ class Session:
         self._room.set()
         self._waiting: asyncio.Task[None] | None = None
         self._ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
-        self._draining = False
+        self._drain_until: float | None = None  # the server stops: nothing new is begun
+
+    @property
+    def _draining(self) -> bool:
+        return self._drain_until is not None
+
+    def _drain(self) -> None:
+        self._drain_until = time.monotonic() + self._times.drain
 
     async def run(self) -> None:
         """Relay until it ends. Never raises."""
+        if (closing := self._caller.closing) is not None:
+            closing.add_done_callback(lambda _: self._drain())
         tasks = [asyncio.create_task(part(), name="realtime") for part in (self._relay, self._look)]
         try:
             ending = await self._ended
@@ -128,8 +137,9 @@ class Session:
             tasks.append(self._waiting)
         for task in tasks:
             task.cancel()
+        event = self._record(ending)  # before anything that may be waited for
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._end(ending)
+        await self._say_farewell(ending, event)
 
     # --- Its end ---
 
@@ -137,8 +147,8 @@ class Session:
         if not self._ended.done():
             self._ended.set_result(ending)
 
-    async def _end(self, ending: Ending) -> None:
-        """Records first, then farewells."""
+    def _record(self, ending: Ending) -> str:
+        """Record and settle what is left. Returns the event that tells the client, empty if there is to be none."""
         exchange, error = self._exchange, ending.error
         broken = error or (ClientClosed() if ending.provider is not None else UpstreamDisconnected())
         self._responses.stop(broken)
@@ -149,6 +159,9 @@ class Session:
         if isinstance(error, UpstreamError | UpstreamTimeout):
             attempt.fail(error.code)
         exchange.record(101 if error is None else error.status, error)
+        return event
+
+    async def _say_farewell(self, ending: Ending, event: str) -> None:
         with contextlib.suppress(Left, TimeoutError):
             async with asyncio.timeout(_FAREWELL):
                 if event:
@@ -186,18 +199,11 @@ class Session:
         await self._guarded(self._keep_looking())
 
     async def _keep_looking(self) -> None:
-        closing = self._caller.closing
         until = self._began + self._times.total
         while True:
-            if closing is None or self._draining:
-                await asyncio.sleep(_LOOK_EVERY)
-            else:
-                await asyncio.wait({closing}, timeout=_LOOK_EVERY)
+            await asyncio.sleep(_LOOK_EVERY)
             now = time.monotonic()
-            if closing is not None and closing.done() and not self._draining:
-                self._draining = True
-                until = now + self._times.drain
-            if self._draining and (now >= until or not self._responses.are_running):
+            if self._draining and (now >= (self._drain_until or 0) or not self._responses.are_running):
                 raise ShuttingDown
             if now >= until:
                 raise TotalTimeout("The session has lasted as long as one may: open another.")

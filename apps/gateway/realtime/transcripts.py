@@ -26,8 +26,9 @@ class _Item:
 class Transcripts:
     """Audio is held for before it is sent, so much of it at a time; an item of it is over when its transcript comes."""
 
-    def __init__(self, till: Till) -> None:
-        self._till = till
+    def __init__(self, till: Till, otherwise: Paid) -> None:
+        """`otherwise`: what a transcript is paid as that nobody has asked for."""
+        self._till, self._otherwise = till, otherwise
         self._paid: Paid | None = None
         self._coming = _Item()  # what has been sent and is no item yet
         self._items: dict[str, _Item] = {}
@@ -65,12 +66,18 @@ class Transcripts:
         await self._hold()
 
     async def end(self, item_id: str, usage: Any) -> None:
-        """An item's transcript has come, with its usage. Raises what admission does, for one that was not told of before."""
+        """An item's transcript has come, with its usage. Raises what admission does, for one that was not heard of before."""
+        told = transcription_usage({"usage": usage})
         if item_id not in self._items and self._paid is not None:
             await self.commit(item_id)
         item = self._items.pop(item_id, None)
         if item is not None:
-            self._end(item, transcription_usage({"usage": usage}))
+            self._end(item, told)
+        elif told is not None:
+            # The provider transcribes of its own accord, by a model that it does not name.
+            piece = await self._till.take(self._otherwise, TRANSCRIPTION, PieceHead(seconds_most=_BLOCK))
+            piece.begin(item_id)
+            piece.end(told)
 
     def fail(self, item_id: str) -> None:
         """An item could not be transcribed: it costs nothing."""

@@ -26,6 +26,9 @@ from apps.providers.refusals import openai_refusal
 
 # How Google refuses a key, with status 400. Under its own name alone: other fields may repeat what a caller has written.
 _BAD_KEY = re.compile(rb'"reason"\s*:\s*"API_KEY_INVALID"')
+# How Google refuses what a request points at, and nobody has: as it refuses a key that may not ask for a model, with 403.
+_FORBIDDEN = 403
+_NOT_THERE = re.compile(rb"permission to access the File|CachedContent not found", re.IGNORECASE)
 # How a provider says that it has no such endpoint; 404 may also be the model's.
 _NO_SUCH_ENDPOINT = frozenset({404, 405, 501})
 _NOT_FOUND = 404
@@ -54,7 +57,8 @@ async def relay_error(
     if counted is not None and status in _NO_SUCH_ENDPOINT and code not in _NO_SUCH_MODEL:
         await answer_estimate(exchange, counted(estimated_input(call.body)))
         return
-    if (status in REFUSED and not reason) or (status == 400 and _BAD_KEY.search(body) is not None):
+    is_callers = bool(reason) or (status == _FORBIDDEN and _NOT_THERE.search(body) is not None)
+    if (status in REFUSED and not is_callers) or (status == 400 and _BAD_KEY.search(body) is not None):
         label = attempt.route.credential.label
         raise UpstreamAuthFailed(
             f"The provider refuses this gateway's credential '{label}' with status {status}: an operator must mend it."

@@ -48,6 +48,20 @@ class Response:
                 self._waiter = None
         return self._take()
 
+    async def ready(self) -> None:
+        """Until something is there to be read, or nothing more will come. Raises GatewayError if it breaks off before.
+
+        As `read`, for one reader at a time, but takes nothing.
+        """
+        while not self._pieces and not self.complete:
+            if self._error is not None:
+                raise self._error
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+
     def _take(self) -> bytes:
         pieces = self._pieces
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -140,8 +140,11 @@ class Fields:
 
     def objects(self, name: str) -> "list[Fields]":
         """An array of objects; empty if absent."""
-        path = self.named(name)
-        return [as_fields(each, f"{path}[{place}]") for place, each in enumerate(self.items(name))]
+        path, found = self.named(name), self.items(name)
+        for place, each in enumerate(found):
+            if not isinstance(each, dict):
+                raise wrong_type(f"{path}[{place}]", "an object")
+        return [Fields(each, f"{path}[{place}]") for place, each in enumerate(found)]
 
     def free(self, name: str) -> Json | None:
         """An object that is the client's own affair, such as a JSON Schema, but for its depth."""

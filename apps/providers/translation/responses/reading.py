@@ -45,12 +45,15 @@ def read_request(body: bytes, model: str, stream: bool | None) -> Request:  # no
                 unkept.refuse(name, "Leave it out, and shorten the input yourself: this model's provider does not.")
         elif name not in _READ and name not in _WITHOUT_LOSS and value is not None:
             unkept.leave(name)
+    fields.count("max_tool_calls")  # which answers repeat, whether it is borne or not
     model = model or fields.required_text("model")
     items = _items(fields)
     offered = fields.objects("tools")
     for item in items:
         if item.json.get("type") == "additional_tools":
             offered += item.objects("tools")
+    for tool in offered:
+        require_flat(tool.json, tool.path)  # which is repeated whole, whatever it holds
     tools = [tool.json for tool in offered]
     names = tool_names(tools)
     talk = Conversation(items, names, unkept)
@@ -79,7 +82,6 @@ def read_request(body: bytes, model: str, stream: bool | None) -> Request:  # no
     )
     _read_text(fields, request, unkept)
     request.echo = echo_of(fields, tools)
-    require_flat(request.echo, "tools")  # which clients may give any fields that they like
     return request
 
 
@@ -116,15 +118,16 @@ def _read_text(fields: Fields, request: Request, unkept: Unkept) -> None:
     form = text.inner("format")
     if form is None:
         return
+    require_flat(form.json, form.path)
     kind = form.required_text("type")
     if kind == "json_object":
         request.format = Format()
     elif kind == "json_schema":
-        schema = form.free("schema")
+        schema = form.inner("schema")
         if schema is None:
             raise form.missing("schema")
         request.format = Format(
-            schema=schema,
+            schema=schema.json,
             name=form.required_text("name"),
             description=form.text("description"),
             strict=form.flag("strict"),

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 
-from apps.providers.translation.fields import Fields, Unkept, is_said
+from apps.providers.translation.fields import Fields, Unkept, is_said, require_flat
 from apps.providers.translation.form import Tool, ToolChoice
 from apps.providers.translation.responses.names import ToolNames
 
 _MODES = ("auto", "none", "required")
 # Of a function: what only OpenAI's own running of tools knows.
-_HINTS = ("defer_loading", "allowed_callers", "output_schema", "async")
+_HINTS = frozenset({"defer_loading", "allowed_callers", "output_schema", "async"})
 _CUSTOM = "Offer it as a function: a tool that takes plain text is known here only to OpenAI."
 _HOSTED = "Leave it out, or offer a function that your side runs: this tool is run by OpenAI, which does not serve this model."
 _CHOICE = "Name a function, or auto, none or required."
@@ -41,13 +41,14 @@ def _refuse(tool: Fields, unkept: Unkept) -> None:
 
 
 def _function(tool: Fields, name: str, unkept: Unkept) -> Tool:
-    for hint in _HINTS:
-        if is_said(tool.json.get(hint)):
-            unkept.leave(tool.named(hint))
+    for field, value in tool.json.items():
+        if field in _HINTS and is_said(value):
+            unkept.leave(tool.named(field))
+    parameters = tool.inner("parameters")
     return Tool(
         name=name,
         description=tool.text("description"),
-        parameters=tool.free("parameters"),
+        parameters=parameters.json if parameters is not None else None,
         strict=tool.flag("strict"),
     )
 
@@ -62,6 +63,7 @@ def read_choice(body: Fields, names: ToolNames, unkept: Unkept) -> ToolChoice | 
         return ToolChoice(mode=value) if value else None  # type: ignore[arg-type]  # word() has seen to it
     if not isinstance(value, dict):
         raise body.wrong("tool_choice", "a string or an object")
+    require_flat(value, "tool_choice")
     choice = Fields(value, "tool_choice")
     kind = choice.required_text("type")
     if kind == "function":
