@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from apps.core.errors import InvalidJson, InvalidType, InvalidValue, MissingParameter
+from apps.providers.translation.fields import missing, parsed, wrong_type, wrong_value
 from apps.providers.translation.form import Json
 from apps.providers.translation.gemini.contents import CONTENT
 from apps.providers.translation.gemini.fields import (
@@ -28,7 +28,7 @@ from apps.providers.translation.gemini.fields import (
 )
 from apps.providers.translation.losses import Losses
 from apps.providers.translation.upstream import Upstream
-from apps.providers.usage import INPUT_BUCKETS, Usage, gemini_usage, openai_usage
+from apps.providers.usage import Usage, gemini_usage, input_sum, openai_usage
 
 _LEFT_MAX = 64
 
@@ -77,19 +77,19 @@ _OPENAI = {name: name for name in ("input", "model", "dimensions", "encoding_for
 
 
 def _read_openai(body: bytes, model: str) -> EmbeddingsRequest:
-    given = fields(_parsed(body), "", _OPENAI)
+    given = fields(parsed(body).json, "", _OPENAI)
     if "input" not in given:
-        raise MissingParameter("Missing required parameter: 'input'.", param="input")
+        raise missing("input")
     wanted = given["input"]
     inputs = wanted if isinstance(wanted, list) else [wanted]
     if not inputs:
-        raise InvalidValue("Invalid value for 'input': expected at least one text.", param="input")
+        raise wrong_value("input", "expected at least one text")
     tokens = any(isinstance(each, int | list) and not isinstance(each, bool) for each in inputs)
     if not tokens and not all(isinstance(each, str) for each in inputs):
-        raise InvalidType("Invalid type for 'input': expected a string or an array of strings.", param="input")
+        raise wrong_type("input", "a string or an array of strings")
     form = string(given, "encoding_format", "") or "float"
     if form not in ("float", "base64"):
-        raise InvalidValue("Invalid value for 'encoding_format': use float or base64.", param="encoding_format")
+        raise wrong_value("encoding_format", "use float or base64")
     return EmbeddingsRequest(
         model=model or string(given, "model", ""),
         texts=[] if tokens else inputs,
@@ -153,9 +153,9 @@ _TEXT = {"text": "text"}
 
 
 def _read_gemini(body: bytes, model: str) -> EmbeddingsRequest:
-    parsed = _parsed(body)
-    request = EmbeddingsRequest(model=model, texts=[], single="requests" not in parsed)
-    given = fields(parsed, "", _EMBED if request.single else _BATCH)
+    said = parsed(body).json
+    request = EmbeddingsRequest(model=model, texts=[], single="requests" not in said)
+    given = fields(said, "", _EMBED if request.single else _BATCH)
     if request.single:
         each = [(given, "")]
     else:
@@ -163,7 +163,7 @@ def _read_gemini(body: bytes, model: str) -> EmbeddingsRequest:
         wanted = listed(given, "requests", "")
         each = [(fields(one, f"requests[{place}]", _EMBED), f"requests[{place}]") for place, one in enumerate(wanted)]
     if not each:
-        raise InvalidValue("Invalid value for 'requests': expected at least one request.", param="requests")
+        raise wrong_value("requests", "expected at least one request")
     asked = [_read_one(one, at, request) for one, at in each]
     tasks, titles, sizes = ({one[place] for one in asked} for place in range(3))
     if len(tasks) > 1 or len(titles) > 1 or len(sizes) > 1:
@@ -177,7 +177,7 @@ def _read_one(given: Mapping[str, Any], at: str, request: EmbeddingsRequest) -> 
     """Adds the text of one vector; returns what it is for, its title and its size."""
     if "content" not in given:
         path = joined(at, "content")
-        raise MissingParameter(f"Missing required parameter: '{path}'.", param=path)
+        raise missing(path)
     path = joined(at, "content")
     parts = []
     for index, part in enumerate(listed(fields(given["content"], path, CONTENT), "parts", path)):
@@ -239,16 +239,6 @@ def _write_gemini_answer(answer: EmbeddingsAnswer, request: EmbeddingsRequest, _
 # --- Both ---
 
 
-def _parsed(body: bytes) -> dict[str, Any]:
-    try:
-        parsed = orjson.loads(body)
-    except (orjson.JSONDecodeError, RecursionError) as exc:
-        raise InvalidJson(f"The request body is not valid JSON ({exc}): send a JSON object.") from exc
-    if not isinstance(parsed, dict):
-        raise InvalidJson("The request body must be a JSON object.")
-    return parsed
-
-
 def _object(value: object) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("the answer has no vectors")  # noqa: TRY004  # what SpokenEmbeddings says of it
@@ -282,7 +272,7 @@ def _swapped(values: "array[float]") -> "array[float]":
 
 
 def _tokens(usage: Usage | None) -> int:
-    return 0 if usage is None else sum(getattr(usage, bucket) or 0 for bucket in INPUT_BUCKETS)
+    return 0 if usage is None else input_sum(usage)
 
 
 OPENAI = SpokenEmbeddings(

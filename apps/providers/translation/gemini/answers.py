@@ -13,9 +13,8 @@ from apps.providers.translation.gemini.counts import usage_metadata
 from apps.providers.translation.gemini.turn import Turn
 from apps.providers.translation.gemini.words import MALFORMED_CALL, failed_by, finish_of, reason_of
 from apps.providers.translation.spoken import Shown
+from apps.providers.translation.told import MESSAGE_MAX, dicts, text_of
 from apps.providers.usage import gemini_searches, gemini_usage
-
-_MESSAGE_MAX = 2000
 
 
 def read_answer(body: bytes) -> Answer:
@@ -35,7 +34,7 @@ def read_answer(body: bytes) -> Answer:
     if "error" in data:
         answer.error = failed(data["error"], 0)
         return answer
-    candidates = [each for each in _list(data.get("candidates")) if isinstance(each, dict)]
+    candidates = dicts(data.get("candidates"))
     for index, candidate in enumerate(candidates):
         choice = _choice(candidate, answer.id, index)
         answer.choices.append(choice)
@@ -60,7 +59,8 @@ def _choice(candidate: dict[str, Any], answer_id: str, index: int) -> Choice:
     texts: list[tuple[Text, int, str] | None] = []  # of each part: what it is in, after how many characters, and itself
     lengths: dict[int, int] = {}  # characters of each text so far
     calls = 0
-    for part in _list(content.get("parts") if isinstance(content, dict) else None):
+    said = content.get("parts") if isinstance(content, dict) else None
+    for part in said if isinstance(said, list) else ():
         text = _read_part(part, turn, answer_id, index, calls) if isinstance(part, dict) else None
         calls += _is_call(part)
         if text is None:
@@ -82,7 +82,7 @@ def _choice(candidate: dict[str, Any], answer_id: str, index: int) -> Choice:
 def _is_call(part: object) -> bool:
     """Whether it calls something that can be called."""
     call = part.get("functionCall") if isinstance(part, dict) else None
-    return isinstance(call, dict) and bool(_text(call.get("name")))
+    return isinstance(call, dict) and bool(text_of(call.get("name")))
 
 
 def _read_part(part: Mapping[str, Any], turn: Turn, answer_id: str, choice: int, calls: int) -> Text | None:
@@ -174,7 +174,7 @@ def read_error(status: int, body: bytes) -> Failed:
         data = data[0]
     error = data.get("error") if isinstance(data, dict) else None
     if error is None:
-        text = " ".join(body[: 4 * _MESSAGE_MAX].decode(errors="replace").split())[:_MESSAGE_MAX]
+        text = " ".join(body[: 4 * MESSAGE_MAX].decode(errors="replace").split())[:MESSAGE_MAX]
         return Failed(message=text or f"The provider answered with status {status}.", status=status)
     return failed(error, status)
 
@@ -183,29 +183,20 @@ def failed(error: object, status: int) -> Failed:
     """The failure that an `error` of Google's tells. `status`: HTTP's, 0 where only the error itself says it."""
     if not isinstance(error, dict):
         said = error if isinstance(error, str) and error else "The provider's answer failed."
-        return Failed(message=said[:_MESSAGE_MAX], status=status)
+        return Failed(message=said[:MESSAGE_MAX], status=status)
     message, word, number = error.get("message"), error.get("status"), error.get("code")
     word = word if isinstance(word, str) else ""
     if not status and isinstance(number, int) and 400 <= number <= 599:
         status = number
     reason = param = ""
-    for detail in _list(error.get("details")):
-        if isinstance(detail, dict):
-            reason = reason or _text(detail.get("reason"))
-            for violation in _list(detail.get("fieldViolations")):
-                param = param or (_text(violation.get("field")) if isinstance(violation, dict) else "")
+    for detail in dicts(error.get("details")):
+        reason = reason or text_of(detail.get("reason"))
+        for violation in dicts(detail.get("fieldViolations")):
+            param = param or text_of(violation.get("field"))
     return Failed(
-        message=(_text(message) or word or "The provider's answer failed.")[:_MESSAGE_MAX],
+        message=(text_of(message) or word or "The provider's answer failed.")[:MESSAGE_MAX],
         type=word,
         code=(reason or word).lower(),
         param=param,
         status=status,
     )
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.providers.translation.form import Citation, Json
+from apps.providers.translation.told import text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,10 @@ def grounded(candidate: Mapping[str, Any]) -> Iterator[Grounded]:
             yield Grounded(_citation(source))
     cited = _object(candidate.get("citationMetadata"))
     for each in _objects(cited.get("citations") or cited.get("citationSources")):
-        if uri := _text(each.get("uri")):
+        if uri := text_of(each.get("uri")):
             end = _index(each.get("endIndex"))
             start = None if end is None else _index(each.get("startIndex")) or 0
-            yield Grounded(Citation(url=uri, title=_text(each.get("title"))), start, end)
+            yield Grounded(Citation(url=uri, title=text_of(each.get("title"))), start, end)
 
 
 class Measure:
@@ -114,8 +115,8 @@ def _source(chunk: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _citation(source: Mapping[str, Any]) -> Citation:
-    url = _text(source.get("uri")) or _text(source.get("sourceUri"))
-    return Citation(url=url, title=_text(source.get("title")) or url, quoted=_text(source.get("text")))
+    url = text_of(source.get("uri")) or text_of(source.get("sourceUri"))
+    return Citation(url=url, title=text_of(source.get("title")) or url, quoted=text_of(source.get("text")))
 
 
 def _object(value: object) -> Mapping[str, Any]:
@@ -124,10 +125,6 @@ def _object(value: object) -> Mapping[str, Any]:
 
 def _objects(value: object) -> list[dict[str, Any]]:
     return [each if isinstance(each, dict) else {} for each in value] if isinstance(value, list) else []
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def _index(value: object) -> int | None:

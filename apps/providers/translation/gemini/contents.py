@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from apps.core.errors import InvalidType, InvalidValue, MissingParameter
+from apps.providers.translation.fields import missing, wrong_type, wrong_value
 from apps.providers.translation.form import Audio, File, Image, Message, Text, ToolCall, ToolResult
 from apps.providers.translation.gemini import kept, media
 from apps.providers.translation.gemini.fields import (
@@ -75,8 +75,7 @@ class Contents:
         self._leave(unknown(given, CONTENT), at)
         role = _ROLES.get(string(given, "role", at).lower())
         if role is None:
-            message = f"Invalid value for '{at}.role': use user or model, and systemInstruction for instructions."
-            raise InvalidValue(message, param=f"{at}.role")
+            raise wrong_value(f"{at}.role", "use user or model, and systemInstruction for instructions")
         parts = listed(given, "parts", at)
         if role == "user":
             turn = Turn()
@@ -112,12 +111,12 @@ class Contents:
         if "functionCall" in given:
             if not by_model:
                 path = joined(at, "functionCall")
-                raise InvalidValue(f"Invalid value for '{path}': only turns of the role model have calls.", param=path)
+                raise wrong_value(path, "only turns of the role model have calls")
             turn.add(self._call(given["functionCall"], joined(at, "functionCall"), signature, origin))
         elif "functionResponse" in given:
             if by_model:
                 path = joined(at, "functionResponse")
-                raise InvalidValue(f"Invalid value for '{path}': results are of turns of the role user.", param=path)
+                raise wrong_value(path, "results are of turns of the role user")
             turn.add(self._result(given["functionResponse"], joined(at, "functionResponse")))
         elif "inlineData" in given or "fileData" in given:
             if by_model and signature:
@@ -167,10 +166,10 @@ class Contents:
         self._leave(unknown(given, _CALL), at)
         name = string(given, "name", at)
         if not name:
-            raise MissingParameter(f"Missing required parameter: '{at}.name'.", param=f"{at}.name")
+            raise missing(f"{at}.name")
         args = given.get("args", {})
         if not isinstance(args, dict):
-            raise InvalidType(f"Invalid type for '{at}.args': expected an object.", param=f"{at}.args")
+            raise wrong_type(f"{at}.args", "an object")
         if "partialArgs" in given:
             self._fatal[f"{at}.partialArgs"] = "Send the call's whole arguments as args."
         found = ToolCall(
@@ -197,12 +196,11 @@ class Contents:
         name, id_ = string(given, "name", at), string(given, "id", at)
         call = self._answered(id_, name)
         if call is None:
-            message = f"Invalid value for '{at}': it answers no functionCall of a turn before it."
-            raise InvalidValue(message, param=at)
+            raise wrong_value(at, "it answers no functionCall of a turn before it")
         del self._open[call.id]
         response = given.get("response", {})
         if not isinstance(response, dict):
-            raise InvalidType(f"Invalid type for '{at}.response': expected an object.", param=f"{at}.response")
+            raise wrong_type(f"{at}.response", "an object")
         text, is_error = _said(response, f"{at}.response")
         parts: list[Any] = [Text(text)] if text else []
         for index, part in enumerate(listed(given, "parts", at)):
@@ -238,7 +236,7 @@ class Contents:
         given = fields(blob, at, _BLOB)
         kind, data = string(given, "mimeType", at), string(given, "data", at)
         if not kind:
-            raise MissingParameter(f"Missing required parameter: '{at}.mimeType'.", param=f"{at}.mimeType")
+            raise missing(f"{at}.mimeType")
         part = media.inline_part(kind, data, string(given, "displayName", at), at)
         if part is None:
             self._fatal[at] = "Send pictures of the video, or what is said in it as audio or text."
@@ -250,7 +248,7 @@ class Contents:
         given = fields(file, at, _FILE)
         url = string(given, "fileUri", at)
         if not url:
-            raise MissingParameter(f"Missing required parameter: '{at}.fileUri'.", param=f"{at}.fileUri")
+            raise missing(f"{at}.fileUri")
         part = media.linked_part(string(given, "mimeType", at), url, string(given, "displayName", at))
         if part is None:
             self._fatal[at] = "Nobody but Google can open it: send the file itself as inlineData."

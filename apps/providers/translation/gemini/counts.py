@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from apps.providers.usage import INPUT_BUCKETS, OUTPUT_BUCKETS, Usage
+from apps.providers.usage import Usage, input_sum, output_sum
 
 _TRAFFIC = {"priority": "ON_DEMAND_PRIORITY", "flex": "ON_DEMAND_FLEX"}
 
 
 def usage_metadata(usage: Usage) -> dict[str, Any]:
     """The `usageMetadata` of an answer. What was thought is not among the candidates' tokens."""
-    prompt, said = _sum(usage, INPUT_BUCKETS), _sum(usage, OUTPUT_BUCKETS)
+    prompt, said = input_sum(usage), output_sum(usage)
     thought = min(usage.reasoning or 0, usage.output or 0)
     found: dict[str, Any] = {
         "promptTokenCount": prompt,
@@ -34,10 +34,6 @@ def usage_metadata(usage: Usage) -> dict[str, Any]:
     if usage.tier in _TRAFFIC:
         found["trafficType"] = _TRAFFIC[usage.tier]
     return found
-
-
-def _sum(usage: Usage, buckets: Sequence[str]) -> int:
-    return sum(getattr(usage, bucket) or 0 for bucket in buckets)
 
 
 def _details(counts: Sequence[int | None]) -> list[dict[str, Any]]:

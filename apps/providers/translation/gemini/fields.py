@@ -5,9 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
-from apps.core.errors import InvalidType, InvalidValue
+from apps.core.errors import InvalidValue
+from apps.providers.translation.fields import json_bytes, wrong_type
 
 _CAPITAL = re.compile(r"(?<!^)([A-Z])")
 
@@ -20,7 +19,7 @@ def spellings(*names: str) -> Mapping[str, str]:
 def fields(value: object, at: str, known: Mapping[str, str]) -> dict[str, Any]:
     """What an object says, under the names that `known` gives; others keep theirs. Raises BadRequest naming `at` or a field."""
     if not isinstance(value, dict):
-        raise InvalidType(f"Invalid type for '{at}': expected an object.", param=at)
+        raise wrong_type(at, "an object")
     given: dict[str, Any] = {}
     for spelled, inner in value.items():
         if inner is None:
@@ -50,7 +49,7 @@ def string(given: Mapping[str, Any], name: str, at: str) -> str:
         return ""
     if not isinstance(value, str):
         path = joined(at, name)
-        raise InvalidType(f"Invalid type for '{path}': expected a string.", param=path)
+        raise wrong_type(path, "a string")
     return value
 
 
@@ -67,7 +66,7 @@ def number(given: Mapping[str, Any], name: str, at: str) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         path = joined(at, name)
-        raise InvalidType(f"Invalid type for '{path}': expected a number.", param=path)
+        raise wrong_type(path, "a number")
     return value
 
 
@@ -78,7 +77,7 @@ def whole(given: Mapping[str, Any], name: str, at: str) -> int | None:
         return value
     if not value.is_integer():
         path = joined(at, name)
-        raise InvalidType(f"Invalid type for '{path}': expected a whole number.", param=path)
+        raise wrong_type(path, "a whole number")
     return int(value)
 
 
@@ -87,7 +86,7 @@ def boolean(given: Mapping[str, Any], name: str, at: str) -> bool | None:
     value = given.get(name)
     if value is not None and not isinstance(value, bool):
         path = joined(at, name)
-        raise InvalidType(f"Invalid type for '{path}': expected true or false.", param=path)
+        raise wrong_type(path, "true or false")
     return value
 
 
@@ -100,7 +99,7 @@ def listed(given: Mapping[str, Any], name: str, at: str) -> list[Any]:
         return [value]
     if not isinstance(value, list):
         path = joined(at, name)
-        raise InvalidType(f"Invalid type for '{path}': expected an array.", param=path)
+        raise wrong_type(path, "an array")
     return value
 
 
@@ -109,13 +108,10 @@ def strings(given: Mapping[str, Any], name: str, at: str) -> list[str]:
     found = listed(given, name, at)
     if not all(isinstance(each, str) for each in found):
         path = joined(at, name)
-        raise InvalidType(f"Invalid type for '{path}': expected an array of strings.", param=path)
+        raise wrong_type(path, "an array of strings")
     return found
 
 
 def json_text(value: object, at: str) -> str:
     """The value as JSON. Raises InvalidValue for what is nested too deeply."""
-    try:
-        return orjson.dumps(value).decode()
-    except TypeError as exc:
-        raise InvalidValue(f"Invalid value for '{at}': it is nested too deeply.", param=at) from exc
+    return json_bytes(value, at).decode()

@@ -5,8 +5,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from apps.core.errors import InvalidValue
+from apps.providers.translation.fields import wrong_value
 from apps.providers.translation.form import Audio, File, Image
+from apps.providers.translation.media import split_data_url
 
 _TYPES = {
     "png": "image/png",
@@ -30,7 +31,6 @@ _TYPES = {
 _PATH = re.compile(r"https?://[^/?#]+([^?#]*)", re.IGNORECASE)
 # Where Gemini keeps files of its own, which nobody else can open.
 _GOOGLES = re.compile(r"gs://|https?://generativelanguage\.googleapis\.com/|https?://(?:www\.)?youtu", re.IGNORECASE)
-_DATA_URL = re.compile(r"data:([^;,]*)(?:;[^;,]*)*;base64,", re.IGNORECASE)
 
 
 def type_of(url: str) -> str:
@@ -70,8 +70,7 @@ def inline_part(media_type: str, data: str, name: str, at: str) -> Image | Audio
         try:
             text = base64.b64decode(data, validate=True).decode()
         except ValueError as exc:
-            message = f"Invalid value for '{at}.data': expected UTF-8 text as base64."
-            raise InvalidValue(message, param=f"{at}.data") from exc
+            raise wrong_value(f"{at}.data", "expected UTF-8 text as base64") from exc
         return File(text=text, media_type=kind, name=name)
     return File(data=data, media_type=kind, name=name)
 
@@ -91,8 +90,8 @@ def inline_data(part: Image | Audio | File) -> dict[str, Any] | None:
         return _inline(part.media_type or "text/plain", data)
     if part.data:
         return _inline(part.media_type or _usual(part), part.data)
-    if not isinstance(part, Audio) and (found := _DATA_URL.match(part.url)):
-        return _inline(found[1] or part.media_type or _usual(part), part.url[found.end() :])
+    if not isinstance(part, Audio) and (found := split_data_url(part.url)):
+        return _inline(found[0] or part.media_type or _usual(part), found[1])
     return None
 
 

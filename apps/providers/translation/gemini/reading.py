@@ -6,9 +6,8 @@ The model and whether a stream is wanted stand in the path.
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
-from apps.core.errors import InvalidJson, InvalidType, InvalidValue, MissingParameter
+from apps.core.errors import InvalidValue
+from apps.providers.translation.fields import missing, parsed, wrong_type, wrong_value
 from apps.providers.translation.form import Format, Json, Reasoning, Request, Tool, ToolChoice
 from apps.providers.translation.gemini.contents import DETAILS, Contents, system_texts
 from apps.providers.translation.gemini.fields import (
@@ -70,13 +69,7 @@ _LEFT_MAX = 64
 
 def read_request(body: bytes, model: str, stream: bool | None) -> Request:  # noqa: FBT001  # Spoken's signature
     """A generateContent request. Raises BadRequest naming the field."""
-    try:
-        parsed = orjson.loads(body)
-    except (orjson.JSONDecodeError, RecursionError) as exc:
-        raise InvalidJson(f"The request body is not valid JSON ({exc}): send a JSON object.") from exc
-    if not isinstance(parsed, dict):
-        raise InvalidJson("The request body must be a JSON object.")
-    given = fields(parsed, "", _REQUEST)
+    given = fields(parsed(body).json, "", _REQUEST)
     request = Request(model=model, messages=[], stream=bool(stream))
     left, fatal = request.left, request.fatal
     left.extend(unknown(given, _REQUEST))
@@ -94,7 +87,7 @@ def read_request(body: bytes, model: str, stream: bool | None) -> Request:  # no
         contents.read(content, f"contents[{index}]")
     request.messages = contents.messages()
     if not request.messages and not fatal:
-        raise MissingParameter("Missing required parameter: 'contents'.", param="contents")
+        raise missing("contents")
     _tools(listed(given, "tools", ""), request)
     _calling(given.get("toolConfig", {}), request)
     request.metadata = _labels(given.get("labels"))
@@ -168,7 +161,7 @@ def _function(value: object, at: str, left: list[str]) -> Tool:
     given = fields(value, at, _FUNCTION)
     name = string(given, "name", at)
     if not name:
-        raise MissingParameter(f"Missing required parameter: '{at}.name'.", param=f"{at}.name")
+        raise missing(f"{at}.name")
     for extra in unknown(given, _FUNCTION):
         kind = _FUNCTION_HINTS.get(extra, extra)
         if len(left) < _LEFT_MAX and not any(path.endswith("]." + kind) for path in left):
@@ -194,7 +187,7 @@ def _calling(value: object, request: Request) -> None:
     if mode == "VALIDATED":  # as AUTO, with arguments that keep to their schemas
         request.left.append(f"{at}.mode")
     elif mode not in ("", "AUTO", "ANY", "NONE"):
-        raise InvalidValue(f"Invalid value for '{at}.mode': use AUTO, ANY or NONE.", param=f"{at}.mode")
+        raise wrong_value(f"{at}.mode", "use AUTO, ANY or NONE")
     if mode == "NONE":
         request.tool_choice = ToolChoice(mode="none")
     elif mode == "ANY":
@@ -211,5 +204,5 @@ def _labels(value: object) -> Json | None:
 
 def _object(value: object, at: str) -> Json:
     if not isinstance(value, dict):
-        raise InvalidType(f"Invalid type for '{at}': expected an object.", param=at)
+        raise wrong_type(at, "an object")
     return value

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from apps.core.errors import InvalidType, InvalidValue
+from apps.providers.translation.fields import wrong_type, wrong_value
 from apps.providers.translation.gemini.fields import joined, spellings
 
 _DEPTH_MAX = 100
@@ -29,13 +29,13 @@ _LENGTHS = frozenset({"maxItems", "minItems", "maxLength", "minLength", "maxProp
 def json_schema(schema: object, at: str) -> dict[str, Any]:
     """A schema of either style as JSON Schema, its properties in the order that it wants. Raises BadRequest naming `at`."""
     if not isinstance(schema, dict):
-        raise InvalidType(f"Invalid type for '{at}': expected a schema, which is an object.", param=at)
+        raise wrong_type(at, "a schema, which is an object")
     return _converted(schema, at, 0)
 
 
 def _converted(schema: Mapping[str, Any], at: str, depth: int) -> dict[str, Any]:
     if depth > _DEPTH_MAX:
-        raise InvalidValue(f"Invalid value for '{at}': it is nested more than {_DEPTH_MAX} levels deep.", param=at)
+        raise wrong_value(at, f"it is nested more than {_DEPTH_MAX} levels deep")
     given = {_RENAMED.get(name, name): value for name, value in schema.items() if value is not None}
     ordering = given.pop("propertyOrdering", None)
     nullable = given.pop("nullable", None) is True
@@ -91,7 +91,7 @@ def _named(value: object, at: str, depth: int) -> object:
     """Schemas by name."""
     if not isinstance(value, dict):
         path = joined(at, "properties")
-        raise InvalidType(f"Invalid type for '{path}': expected an object.", param=path)
+        raise wrong_type(path, "an object")
     return {name: _inner(each, at, depth) for name, each in value.items()}
 
 

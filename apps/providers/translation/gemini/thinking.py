@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from apps.providers.translation.efforts import effort_of
 from apps.providers.translation.form import Reasoning
 from apps.providers.translation.losses import Losses
 from apps.providers.translation.upstream import Upstream
@@ -47,7 +48,7 @@ def thinking_config(reasoning: Reasoning | None, upstream: Upstream, losses: Los
 
 
 def _level(reasoning: Reasoning, upstream: Upstream, losses: Losses) -> str:
-    effort = reasoning.effort or _effort(reasoning.budget)
+    effort = reasoning.effort or effort_of(reasoning.budget, upstream.efforts)
     if effort == "none" and not _thinks_minimally(upstream):
         losses.meaning(_FIELD, "This model always thinks: the least is low.")
         return "LOW"
@@ -58,15 +59,6 @@ def _level(reasoning: Reasoning, upstream: Upstream, losses: Losses) -> str:
     if effort and effort not in _LEVELS:
         losses.hint(_FIELD)
     return _LEVELS.get(effort, "")
-
-
-def _effort(budget: int | None) -> str:
-    """The effort nearest to a budget; empty: the model decides."""
-    if budget is None or budget < 0:
-        return ""
-    if budget == 0:
-        return "none"
-    return "low" if budget <= 1024 else "medium" if budget <= 8192 else "high"
 
 
 def _thinks_minimally(upstream: Upstream) -> bool:

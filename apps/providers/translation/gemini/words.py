@@ -3,6 +3,7 @@
 from typing import Any
 
 from apps.providers.translation.form import Failed, Finish
+from apps.providers.translation.told import MESSAGE_MAX
 
 _FILTERED = (
     "SAFETY",
@@ -64,4 +65,4 @@ def failed_by(candidate: dict[str, Any]) -> Failed:
     """The failure that a candidate ended with."""
     reason, told = candidate.get("finishReason"), candidate.get("finishMessage")
     message = told if isinstance(told, str) and told else f"The model's answer failed: {reason}."
-    return Failed(message=message[:2000], type="UNAVAILABLE", code=str(reason).lower(), status=502)
+    return Failed(message=message[:MESSAGE_MAX], type="UNAVAILABLE", code=str(reason).lower(), status=502)

@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
-from apps.core.errors import InvalidValue
+from apps.providers.translation.fields import json_bytes
 from apps.providers.translation.form import Format, Json, Request, Tool, ToolChoice
 from apps.providers.translation.gemini.history import History
 from apps.providers.translation.gemini.thinking import generation, thinking_config
@@ -47,10 +45,7 @@ def write_request(request: Request, upstream: Upstream, losses: Losses) -> bytes
     if tier := _tier(request.service_tier, losses):
         body["serviceTier"] = tier
     _leave(request, losses)
-    try:
-        return orjson.dumps(body)
-    except TypeError as exc:
-        raise InvalidValue("A schema of the request is nested too deeply: use a flatter one.", param="tools") from exc
+    return json_bytes(body, "tools")  # whose schemas are all that may be deep
 
 
 def _write_tools(body: Json, request: Request, losses: Losses) -> None:
