@@ -154,7 +154,8 @@ class Session:
         self._responses.stop(broken)
         self._transcripts.stop(broken)
         event = events.error_event(error, exchange.shown_id.decode()) if error is not None and ending.shown else ""
-        exchange.count_out(len(event))
+        if event:
+            exchange.count_out(len(event))
         attempt = exchange.attempts[-1]
         if isinstance(error, UpstreamError | UpstreamTimeout):
             attempt.fail(error.code)
