@@ -107,7 +107,7 @@ async def ask_model(
         models = models.undrained
     model = stages.resolve(exchange.model_asked, models, governor)  # 403, 404, 502
     choice = governor.choose(model)  # 403
-    routes, skipped = stages.serving(target.endpoint, model, choice)  # 400
+    routes, skipped, native = stages.serving(target.endpoint, model, choice)  # 400
     if pin is not None:
         routes = pinned(pin, routes, model.name)  # 400
     counted = target.endpoint.counted
@@ -127,6 +127,7 @@ async def ask_model(
         stream=exchange.stream,
         form=form,
         lacking=means.health.lacking,
+        native=native,
     )
     if target.endpoint is RESPONSES and getattr(head, "store", None) is not False:
         call.keeping = NewResponse(exchange, means.owners, token, model.name, background=bool(head.background))

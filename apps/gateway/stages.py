@@ -6,6 +6,7 @@ Limits and budgets, which take something, are asked in apps.gateway.governance.a
 import asyncio
 import time
 from collections.abc import Mapping
+from functools import partial
 
 from apps.audit.record import MAX_LENGTHS, clean_text
 from apps.core.errors import (
@@ -34,11 +35,11 @@ from apps.gateway.directory.models import Models
 from apps.gateway.directory.views import ModelView, Route, TokenView
 from apps.gateway.exchange import Exchange
 from apps.gateway.governance.call import Call
-from apps.gateway.governance.governor import Choice, Governor
+from apps.gateway.governance.governor import Choice, Governor, Served
 from apps.gateway.json_depth import is_deeper_than
 from apps.gateway.surfaces import CALLS, Endpoint, Target, key_of
 from apps.gateway.translation.choice import translation_of
-from apps.gateway.translation.ways import can_serve
+from apps.gateway.translation.ways import can_serve, way
 from apps.providers.dialects.heads import Head
 from apps.providers.dialects.tags import tag_text
 from apps.providers.names import model_name_is_valid
@@ -242,17 +243,20 @@ def _unserved(model: ModelView) -> str:
     )
 
 
-def serving(
-    endpoint: Endpoint, model: ModelView, choice: Choice
-) -> tuple[tuple[Route, ...], tuple[tuple[str, str], ...]]:
-    """Those of the routes whose provider has this endpoint or one like it, and what was skipped.
+def serving(endpoint: Endpoint, model: ModelView, choice: Choice) -> Served:
+    """Those of the routes whose provider has this endpoint or one like it. Raises DialectMismatch if none is left."""
+    known = choice.served.get(endpoint.name)
+    if known is None:
+        known = choice.served[endpoint.name] = _serving(endpoint, model, choice)
+    return known
 
-    Raises DialectMismatch if none is left.
-    """
+
+def _serving(endpoint: Endpoint, model: ModelView, choice: Choice) -> Served:
     name, routes = endpoint.name, choice.routes
     left = tuple([route for route in routes if can_serve(route, endpoint)])
+    native = all(way(route, endpoint, stream=False) is endpoint for route in left)
     if len(left) == len(routes):
-        return routes, choice.skipped
+        return Served(routes, choice.skipped, native)
     if not left:
         providers = " and ".join(dict.fromkeys(f"'{route.credential.provider}'" for route in routes))
         places = [f"/v1{call.path}" for call in CALLS if any(can_serve(route, call) for route in routes)]
@@ -261,7 +265,7 @@ def serving(
             f"The model '{model.name}' is served by {providers}, which has no '{name}': {where}.", param="model"
         )
     lacking = ((route.credential.label, f"has no '{name}'") for route in routes if route not in left)
-    return left, (*choice.skipped, *lacking)
+    return Served(left, (*choice.skipped, *lacking), native)
 
 
 def translate(exchange: Exchange, call: Call) -> None:
@@ -270,17 +274,25 @@ def translate(exchange: Exchange, call: Call) -> None:
     Raises BadRequest if none is left.
     """
     endpoint = call.target.endpoint
-    call.reading = lambda: translation_of(exchange, call)
-    if all(call.way(route) is endpoint for route in call.routes):
+    call.reading = partial(
+        translation_of,
+        endpoint,
+        call.body,
+        exchange.model_asked,
+        id=exchange.id,
+        at=exchange.arrived_at,
+        stream=exchange.stream,
+    )
+    if call.is_native or all([call.way(route) is endpoint for route in call.routes]):
         return
     mode = call.token.governor.policy.untranslatable
     left: list[Route] = []
     failure: BadRequest | None = None
     for route in call.routes:
-        way = call.way(route)
-        if way is not endpoint:
+        there = call.way(route)
+        if there is not endpoint:
             try:
-                call.translation.write(route, way, mode, None)
+                call.translation.write(route, there, mode, None)
             except BadRequest as error:
                 failure = failure or error
                 call.skipped += ((route.credential.label, f"cannot be asked: {error.message}"),)

@@ -30,6 +30,7 @@ class Call:
     keeping: Keeping | None = None  # what is to be done with its answer
     form: Form | None = None  # the request as it came, where it is a form; `body` then holds its fields
     lacking: Lacking = field(default_factory=Lacking)  # what its providers turned out not to have
+    native: bool = False  # whether all its routes have its endpoint themselves, for all that the catalogue says
     reading: Callable[[], Translation] | None = None  # how the request is read for other dialects
     _translation: Translation | None = None
 
@@ -44,9 +45,16 @@ class Call:
         """Whether the endpoint's answers have output tokens."""
         return self.target.endpoint.writes
 
+    @property
+    def is_native(self) -> bool:
+        """Whether nothing is translated, whichever route answers."""
+        return self.native and self.lacking.is_empty
+
     def way(self, route: Route) -> Endpoint:
         """The endpoint that this route is asked at: the client's own, or one that it is translated to."""
         endpoint = self.target.endpoint
+        if self.is_native:
+            return endpoint
         lacks = self.lacking.knows(route.credential, endpoint.name)
         return way(route, endpoint, stream=self.stream, lacks_it=lacks) or endpoint
 

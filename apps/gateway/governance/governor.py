@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from apps.core.errors import (
@@ -28,12 +29,21 @@ _AGAIN = 3600.0  # seconds after which questions are packed anew in any case
 _effective = lru_cache(maxsize=4096)(effective_policy)
 
 
+class Served(NamedTuple):
+    """Those of a choice's routes that can answer at one endpoint, what else was skipped, and whether all of them have it themselves."""
+
+    routes: tuple[Route, ...]
+    skipped: tuple[tuple[str, str], ...]
+    native: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """The routes of a model that a token may take, best first, and why it may not take the others: (credential's label, reason)."""
 
     routes: tuple[Route, ...]
     skipped: tuple[tuple[str, str], ...]
+    served: dict[str, Served] = field(default_factory=dict, compare=False)  # by endpoint, as calls have asked for it
 
 
 class Governor:

@@ -56,7 +56,7 @@ async def issue(
     stages.note(exchange, target, head)
     governor = token.governor
     view = stages.resolve(model, await stages.models_of(token, directory), governor)
-    routes, skipped = stages.serving(REALTIME, view, governor.choose(view))
+    routes, skipped, _ = stages.serving(REALTIME, view, governor.choose(view))
     exchange.hold = await admission.admit(exchange, Call(token, target, head, b"", view, routes, skipped))
     digest = token_digest(stages.presented(exchange)).hex()
     issued = Issued(digest, model, session, transcribes, exchange.end_user, exchange.tags)

@@ -131,7 +131,7 @@ class Realtime:
         exchange.stream = True
         models = await stages.models_of(token, self._directory)  # 503
         model = stages.resolve(exchange.model_asked, models, token.governor)  # 403, 404, 502
-        routes, skipped = stages.serving(REALTIME, model, token.governor.choose(model))  # 400, 403
+        routes, skipped, _ = stages.serving(REALTIME, model, token.governor.choose(model))  # 400, 403
         paid = Paid(token, model, routes, skipped)
         call = Call(token, target, head, b"", model, routes, skipped, stream=True)
         exchange.hold = await self._admission.admit(exchange, call)  # 402, 429, 503

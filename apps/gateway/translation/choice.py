@@ -1,27 +1,25 @@
 """Which translation a call needs."""
 
-from apps.gateway.exchange import Exchange
-from apps.gateway.governance.call import Call
+from collections.abc import Callable
+
 from apps.gateway.governance.estimates import estimated_input
+from apps.gateway.surfaces import Endpoint
 from apps.gateway.translation.embedding import EmbeddingTranslation
 from apps.gateway.translation.text import TextTranslation
 from apps.gateway.translation.translation import Translation
 from apps.providers.translation.spoken import Shown
 
 
-def translation_of(exchange: Exchange, call: Call) -> Translation:
-    """The call's request, read for other dialects. Raises BadRequest naming the field."""
+def translation_of(endpoint: Endpoint, body: bytes, model: str, *, id: str, at: float, stream: bool) -> Translation:
+    """A call's request, read for other dialects. Raises BadRequest naming the field.
 
-    endpoint, model = call.target.endpoint, exchange.model_asked
+    `model`: as the client calls it. `id`, `at`: the request's own, and when it came (Unix seconds).
+    """
     if not endpoint.writes:
-        return EmbeddingTranslation(endpoint, call.body, model)
+        return EmbeddingTranslation(endpoint, body, model)
+    return TextTranslation(endpoint, body, model, stream=stream, shown=_shown(body, model, id, at))
 
-    def shown() -> Shown:
-        return Shown(
-            id=exchange.id,
-            model=model,
-            created=int(exchange.arrived_at),
-            input_tokens=estimated_input(call.body),
-        )
 
-    return TextTranslation(endpoint, call.body, model, stream=exchange.stream, shown=shown)
+def _shown(body: bytes, model: str, id: str, at: float) -> Callable[[], Shown]:
+    # Nothing of the call itself stays in here: a ring of references would live on until the collector finds it.
+    return lambda: Shown(id=id, model=model, created=int(at), input_tokens=estimated_input(body))

@@ -23,6 +23,11 @@ class Lacking:
         if len(self._until) > _MOST:
             self._until.popitem(last=False)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is known, as is usual."""
+        return not self._until
+
     def knows(self, credential: CredentialView, endpoint: str) -> bool:
         """Whether it is known to have none."""
         if not self._until:

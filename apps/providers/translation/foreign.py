@@ -15,6 +15,7 @@ from apps.core import endpoints
 from apps.providers.translation.gemini.kept import MARKED
 from apps.providers.translation.signatures import MARK
 
+_OURS_BEGIN = b'"tollgate.'
 _SIGNED = re.compile(rb'"tollgate\.')
 _SIGNED_OR_EMPTY = re.compile(rb'"tollgate\.|"signature"\s*:\s*""')
 _SIGNED_FOR_GEMINI = re.compile(b'"' + MARKED.encode())
@@ -29,8 +30,9 @@ def without_foreign(body: bytes, endpoint: str) -> bytes:
     found = _CLEANERS.get(endpoint)
     if found is None:
         return body
-    pattern, field, clean = found
-    if not pattern.search(body):
+    needles, pattern, field, clean = found
+    # The words first: they are found much faster than the pattern, and hardly any request has one.
+    if not any([needle in body for needle in needles]) or not pattern.search(body):
         return body
     try:
         fields = _decode_fields(body)
@@ -106,11 +108,11 @@ def _is_marked(text: object) -> bool:
     return isinstance(text, str) and text.startswith(MARK)
 
 
-_CLEANERS: Mapping[str, tuple[re.Pattern[bytes], str, Callable[[Any], Any]]] = {
-    endpoints.MESSAGES: (_SIGNED_OR_EMPTY, "messages", _clean_message),
-    endpoints.COUNT_TOKENS: (_SIGNED_OR_EMPTY, "messages", _clean_message),
-    endpoints.RESPONSES: (_SIGNED, "input", _clean_item),
-    endpoints.CHAT_COMPLETIONS: (_SIGNED, "messages", _clean_turn),
-    endpoints.GENERATE_CONTENT: (_SIGNED_FOR_GEMINI, "contents", _clean_content),
-    endpoints.STREAM_GENERATE_CONTENT: (_SIGNED_FOR_GEMINI, "contents", _clean_content),
+_CLEANERS: Mapping[str, tuple[tuple[bytes, ...], re.Pattern[bytes], str, Callable[[Any], Any]]] = {
+    endpoints.MESSAGES: ((_OURS_BEGIN, b'"signature"'), _SIGNED_OR_EMPTY, "messages", _clean_message),
+    endpoints.COUNT_TOKENS: ((_OURS_BEGIN, b'"signature"'), _SIGNED_OR_EMPTY, "messages", _clean_message),
+    endpoints.RESPONSES: ((_OURS_BEGIN,), _SIGNED, "input", _clean_item),
+    endpoints.CHAT_COMPLETIONS: ((_OURS_BEGIN,), _SIGNED, "messages", _clean_turn),
+    endpoints.GENERATE_CONTENT: ((MARKED.encode(),), _SIGNED_FOR_GEMINI, "contents", _clean_content),
+    endpoints.STREAM_GENERATE_CONTENT: ((MARKED.encode(),), _SIGNED_FOR_GEMINI, "contents", _clean_content),
 }
