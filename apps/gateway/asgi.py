@@ -28,6 +28,7 @@ from apps.gateway.pipeline import handle
 from apps.gateway.realtime.caller import Caller
 from apps.gateway.realtime.opening import Realtime
 from apps.gateway.realtime.secrets import Secrets
+from apps.gateway.server import CLIENT
 from apps.gateway.store.store import Store
 from apps.gateway.surfaces import is_data_plane
 from apps.gateway.uploads.disk import UploadDisk
@@ -142,6 +143,8 @@ class Gateway:
             await handle(exchange, self._means, records_are_possible=self._can_record())
         finally:
             self._in_flight -= 1
+            # The client's way back holds its scope: left in there it would be a ring, which lives until the collector finds it.
+            scope.pop(CLIENT, None)
 
     async def relay(self, scope: Message, receive: Receive, send: Send) -> None:
         """One WebSocket, from its handshake to its end."""

@@ -192,3 +192,23 @@ def test_the_standard_tier_has_no_name(name: object) -> None:
 )
 def test_a_tier_has_one_name_whoever_served_it(said: str, tier: str) -> None:
     assert tier_name(said) == tier
+
+
+FEW = st.none() | st.integers(-1, 6) | st.sampled_from([True, 2.0, "3", 1 << 37])
+USUAL = st.fixed_dictionaries(
+    {"prompt_tokens": st.integers(0, 6), "completion_tokens": st.integers(0, 6)},
+    optional={
+        "total_tokens": FEW | st.integers(0, 12),
+        "prompt_tokens_details": FEW | st.dictionaries(st.sampled_from(["cached_tokens", "audio_tokens"]), FEW),
+        "completion_tokens_details": FEW
+        | st.dictionaries(st.sampled_from(["reasoning_tokens", "audio_tokens", "rejected_prediction_tokens"]), FEW),
+    },
+)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(USUAL, st.booleans())
+def test_what_most_answers_tell_means_the_same_as_beside_something_unknown(raw: dict[str, Any], adds_up: bool) -> None:  # noqa: FBT001 - as hypothesis gives it
+    if adds_up:
+        raw["total_tokens"] = raw["prompt_tokens"] + raw["completion_tokens"]
+    assert openai_usage(raw, tier="flex", searches=2) == openai_usage({**raw, "unknown": 1}, tier="flex", searches=2)

@@ -2,9 +2,7 @@
 
 from apps.gateway.counters.counters import Counters
 from apps.gateway.governance.estimates import OUTPUT_USUAL, Typical
-from apps.providers.usage import INPUT_BUCKETS, OUTPUT_BUCKETS, Usage
-
-_BUCKETS = (*INPUT_BUCKETS, *OUTPUT_BUCKETS)
+from apps.providers.usage import Usage, token_sum
 
 
 class Hold:
@@ -55,4 +53,4 @@ NO_HOLD = Hold(None, "", 0, None)
 
 def total_tokens(usage: Usage) -> int:
     """All tokens of a call, in and out, as limits of tokens a minute count them."""
-    return sum(getattr(usage, bucket) or 0 for bucket in _BUCKETS)
+    return token_sum(usage)

@@ -26,12 +26,23 @@ _OTHER_WORDS = (  # of Responses, images and audio
     *("output_tokens_details", "output_token_details"),
 )
 
+# What an answer of chat usually tells, and nothing more.
+_USUAL = frozenset(
+    {"prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "completion_tokens_details"}
+)
+_USUAL_OF_INPUT = frozenset({"cached_tokens", "audio_tokens"})
+_USUAL_OF_OUTPUT = frozenset(
+    {"reasoning_tokens", "audio_tokens", "accepted_prediction_tokens", "rejected_prediction_tokens"}
+)
+
 
 def openai_usage(raw: Mapping[str, Any], *, tier: str = "", searches: int | None = None) -> Usage | None:
     """The buckets of an OpenAI `usage` object (chat, Responses, embeddings, audio); None if it holds no count.
 
     OpenAI's totals include what its details name, so details are subtracted. `tier` and `searches` stand elsewhere in the answer.
     """
+    if raw.keys() <= _USUAL and (usage := _usual(raw, tier, searches)) is not None:
+        return usage
     words = _CHAT_WORDS if "prompt_tokens" in raw or "completion_tokens" in raw else _OTHER_WORDS
     total_in, total_out = count(raw.get(words[0])), count(raw.get(words[1]))
     if total_in is None and total_out is None:
@@ -82,6 +93,42 @@ def openai_usage(raw: Mapping[str, Any], *, tier: str = "", searches: int | None
     # Mistral's total holds tokens of audio that it names nowhere, and charges by the second.
     agrees = claimed is None or claimed == found or (bool(seconds) and total is not None and total > found)
     return usage if input_fits and output_fits and agrees else msgspec.structs.replace(usage, mismatch=True)
+
+
+def _usual(raw: Mapping[str, Any], tier: str, searches: int | None) -> Usage | None:
+    """The same for what most answers of chat tell, which adds up and is text, in a tenth of the time. None: this one tells more."""
+    total_in, total_out = count(raw.get("prompt_tokens")), count(raw.get("completion_tokens"))
+    if total_in is None or total_out is None or raw.get("total_tokens") != total_in + total_out:
+        return None
+    cached = sound = reasoning = spoken = None
+    of_input, of_output = raw.get("prompt_tokens_details"), raw.get("completion_tokens_details")
+    if of_input:
+        if not isinstance(of_input, dict) or not of_input.keys() <= _USUAL_OF_INPUT:
+            return None
+        cached, sound = of_input.get("cached_tokens"), of_input.get("audio_tokens")
+        if not _fits(cached, total_in) or not _fits(sound, 0):
+            return None
+    if of_output:
+        if not isinstance(of_output, dict) or not of_output.keys() <= _USUAL_OF_OUTPUT:
+            return None
+        reasoning, spoken = of_output.get("reasoning_tokens"), of_output.get("audio_tokens")
+        if not _fits(reasoning, total_out) or not _fits(spoken, 0):
+            return None
+    return Usage(
+        input=total_in - (cached or 0),
+        cache_read=cached,
+        audio_input=sound,
+        output=total_out,
+        reasoning=reasoning,
+        audio_output=spoken,
+        searches=searches,
+        tier=tier,
+    )
+
+
+def _fits(value: object, most: int) -> bool:
+    """Whether it is absent, or a count up to `most`."""
+    return value is None or (type(value) is int and 0 <= value <= most)
 
 
 def images_usage(answer: Mapping[str, Any]) -> Usage | None:
