@@ -279,11 +279,11 @@ def translate(exchange: Exchange, call: Call) -> None:
         endpoint,
         call.body,
         exchange.model_asked,
-        id=exchange.id,
+        request_id=exchange.id,
         at=exchange.arrived_at,
         stream=exchange.stream,
     )
-    if call.is_native or all([call.way(route) is endpoint for route in call.routes]):
+    if call.is_native or all(call.way(route) is endpoint for route in call.routes):
         return
     mode = call.token.governor.policy.untranslatable
     left: list[Route] = []

@@ -102,6 +102,7 @@ def test_exactly_one_call_of_all_gateways_is_the_probe(
     both: "Tenant", two: list[GatewayProcess], upstream: FakeProvider, spare: FakeProvider
 ) -> None:
     open_by(both, two[0], upstream)
+    time.sleep(NOTICED)
     before = served(upstream)
     answers = threading.Event()
     upstream.sends(

@@ -208,7 +208,7 @@ USUAL = st.fixed_dictionaries(
 
 @settings(max_examples=1000, deadline=None)
 @given(USUAL, st.booleans())
-def test_what_most_answers_tell_means_the_same_as_beside_something_unknown(raw: dict[str, Any], adds_up: bool) -> None:  # noqa: FBT001 - as hypothesis gives it
+def test_what_most_answers_tell_means_the_same_as_beside_something_unknown(raw: dict[str, Any], adds_up: bool) -> None:
     if adds_up:
         raw["total_tokens"] = raw["prompt_tokens"] + raw["completion_tokens"]
     assert openai_usage(raw, tier="flex", searches=2) == openai_usage({**raw, "unknown": 1}, tier="flex", searches=2)

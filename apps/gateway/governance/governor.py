@@ -30,7 +30,7 @@ _effective = lru_cache(maxsize=4096)(effective_policy)
 
 
 class Served(NamedTuple):
-    """Those of a choice's routes that can answer at one endpoint, what else was skipped, and whether all of them have it themselves."""
+    """Those of a choice's routes that can answer at one endpoint, what else was skipped, and whether all have it themselves."""
 
     routes: tuple[Route, ...]
     skipped: tuple[tuple[str, str], ...]

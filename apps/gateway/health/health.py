@@ -21,7 +21,7 @@ from apps.providers.health.shared import Shut
 
 _ROUTES_MAX = 10_000
 _NEWS_MAX = 1_000
-_NEWS_AGAIN = (60.0, 5.0)  # seconds after which the same is told again, and the contrary
+_NEWS_AGAIN = (60.0, 1.0)  # seconds after which the same is told again, and the contrary
 ALL = ""  # the place of a model's name where all of a credential's are meant
 EVERY = "*"  # which models a credential is refused for, in its view: all
 _OF_THE_ACCOUNT = frozenset({400, 401, 402})  # refusals that concern it whatever the model; 403 may be the model's own

@@ -10,16 +10,18 @@ from apps.gateway.translation.translation import Translation
 from apps.providers.translation.spoken import Shown
 
 
-def translation_of(endpoint: Endpoint, body: bytes, model: str, *, id: str, at: float, stream: bool) -> Translation:
+def translation_of(
+    endpoint: Endpoint, body: bytes, model: str, *, request_id: str, at: float, stream: bool
+) -> Translation:
     """A call's request, read for other dialects. Raises BadRequest naming the field.
 
-    `model`: as the client calls it. `id`, `at`: the request's own, and when it came (Unix seconds).
+    `model`: as the client calls it. `at`: when it came (Unix seconds).
     """
     if not endpoint.writes:
         return EmbeddingTranslation(endpoint, body, model)
-    return TextTranslation(endpoint, body, model, stream=stream, shown=_shown(body, model, id, at))
+    return TextTranslation(endpoint, body, model, stream=stream, shown=_shown(body, model, request_id, at))
 
 
-def _shown(body: bytes, model: str, id: str, at: float) -> Callable[[], Shown]:
+def _shown(body: bytes, model: str, request_id: str, at: float) -> Callable[[], Shown]:
     # Nothing of the call itself stays in here: a ring of references would live on until the collector finds it.
-    return lambda: Shown(id=id, model=model, created=int(at), input_tokens=estimated_input(body))
+    return lambda: Shown(id=request_id, model=model, created=int(at), input_tokens=estimated_input(body))

@@ -32,7 +32,7 @@ def without_foreign(body: bytes, endpoint: str) -> bytes:
         return body
     needles, pattern, field, clean = found
     # The words first: they are found much faster than the pattern, and hardly any request has one.
-    if not any([needle in body for needle in needles]) or not pattern.search(body):
+    if not any(needle in body for needle in needles) or not pattern.search(body):
         return body
     try:
         fields = _decode_fields(body)
