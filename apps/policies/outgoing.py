@@ -17,8 +17,8 @@ from django.core.mail import EmailMessage
 from django.core.mail.backends.smtp import EmailBackend
 from django.utils.translation import gettext as _
 
+from apps.core.egress import Egress
 from apps.core.mail import MailServer
-from apps.providers.egress import Egress
 
 TIME_LIMIT = 10.0  # seconds for a webhook's answer, and for each word of a mail server
 SECRET_PREFIX = "whsec_"  # noqa: S105 - a prefix, not a secret
