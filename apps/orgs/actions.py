@@ -17,6 +17,14 @@ from apps.core.actor import Actor
 from apps.core.rows import save_valid
 from apps.orgs.models import Membership, Organization, Role, SignInLink, User
 
+_ORGANIZATION_FIELDS = {
+    "name",
+    "slug",
+    "timezone",
+    "members_manage_services",
+    "members_manage_tokens",
+    "require_second_factor",
+}
 SIGN_IN_LINK_LIFETIME = timedelta(hours=1)
 
 
@@ -44,8 +52,8 @@ def organization_create(*, name: str, slug: str, actor: Actor, timezone: str = "
 
 @transaction.atomic
 def organization_update(*, organization: Organization, actor: Actor, **changes: Any) -> Organization:
-    """Change `name`, `slug` or `timezone`. Raises ValidationError; TypeError for anything else."""
-    _only(changes, {"name", "slug", "timezone"})
+    """Change its name, slug, time zone or what its members may. Raises ValidationError; TypeError for anything else."""
+    _only(changes, _ORGANIZATION_FIELDS)
     locked = Organization.objects.select_for_update().get(pk=organization.pk)
     before = facts(locked)
     for field, value in changes.items():
