@@ -177,7 +177,7 @@ class ConsoleAdmin(ModelAdmin):
             try:
                 done = perform(form.cleaned_data)
             except ValidationError as refusal:
-                refused = _show_in(form, refusal)
+                refused = show_in(form, refusal)
             else:
                 if not isinstance(done, str):
                     return done
@@ -235,7 +235,7 @@ class ReadOnlyAdmin(ConsoleAdmin):
         return False
 
 
-def _show_in(form: forms.Form, refusal: ValidationError) -> str:
+def show_in(form: forms.Form, refusal: ValidationError) -> str:
     """Put what was refused at its fields; what has none is returned."""
     if not hasattr(refusal, "error_dict"):
         return one_sentence(refusal)
