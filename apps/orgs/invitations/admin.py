@@ -88,7 +88,9 @@ class InvitationAdmin(ConsoleAdmin):
         row = self.row_or_404(request, object_id)
         return super().get_actions_detail(request, object_id) if row.state in {"open", "expired"} else []
 
-    @action(description=gettext_lazy("Send again"), url_path="renew", icon="forward_to_inbox", variant=ActionVariant.PRIMARY)
+    @action(
+        description=gettext_lazy("Send again"), url_path="renew", icon="forward_to_inbox", variant=ActionVariant.PRIMARY
+    )
     def renew(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask how, then send a new link."""
         row = self.row_or_404(request, object_id)

@@ -15,7 +15,9 @@ _LIFETIMES = (("1", _("one day")), ("7", _("a week")), ("30", _("30 days")))
 
 
 def _lifetime_field() -> forms.TypedChoiceField:
-    return forms.TypedChoiceField(choices=_LIFETIMES, coerce=int, label=_("Expires after"), initial="7", widget=Select())
+    return forms.TypedChoiceField(
+        choices=_LIFETIMES, coerce=int, label=_("Expires after"), initial="7", widget=Select()
+    )
 
 
 class InvitationForm(ConsoleForm):

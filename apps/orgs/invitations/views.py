@@ -44,7 +44,9 @@ def invitation(request: HttpRequest, signed: str) -> HttpResponse:
             logout(request)
             return HttpResponseRedirect(request.path)
         if isinstance(request.user, User):
-            return _joined(request, invitation_accept(signed=signed, user=request.user, address=request_address(request)))
+            return _joined(
+                request, invitation_accept(signed=signed, user=request.user, address=request_address(request))
+            )
         return _join(request, found, signed)
     except WrongPersonError as refusal:
         return outside_page(request, "invitations/wrong_person.html", {"sentence": refusal}, status=403)

@@ -27,7 +27,9 @@ class Command(OperatorCommand):
         parser.add_argument("--org", required=True, metavar="SLUG", help="the organization")
         parser.add_argument("--email", required=True, help="whom to invite")
         parser.add_argument("--role", choices=Role.values, default=Role.MEMBER, help="as what; member if left out")
-        parser.add_argument("--expires", type=duration, metavar="7d", default=INVITATION_LIFETIME, help="after 7d if left out")
+        parser.add_argument(
+            "--expires", type=duration, metavar="7d", default=INVITATION_LIFETIME, help="after 7d if left out"
+        )
         parser.add_argument("--mail", action="store_true", help="send the link by e-mail instead of printing it")
         parser.add_argument("--again", action="store_true", help="renew an open invitation: the link before dies")
 
@@ -48,7 +50,9 @@ class Command(OperatorCommand):
         until = f"until {invitation.expires_at:%Y-%m-%d %H:%M} UTC"
         if not mail:
             self.stdout.write(settings.PUBLIC_URL + path)
-            self.say(f"{invitation.email} may join {organization} as {invitation.role}, {until}. It is shown this once.")
+            self.say(
+                f"{invitation.email} may join {organization} as {invitation.role}, {until}. It is shown this once."
+            )
             return
         try:
             invitation_mail(invitation=invitation, path=path)
