@@ -14,6 +14,7 @@ from django.core.handlers.asgi import ASGIHandler  # noqa: E402
 from apps.core import health  # noqa: E402
 from apps.core.clients import forwarded_scheme  # noqa: E402
 from apps.core.databases import libpq_url  # noqa: E402
+from apps.core.tenancy import NOBODY, enter  # noqa: E402
 from apps.gateway.asgi import Gateway  # noqa: E402
 from apps.gateway.config import GatewayConfig  # noqa: E402
 from apps.gateway.exchange import Message, Receive, Send  # noqa: E402
@@ -38,6 +39,7 @@ class Planes:
                     await send({"type": "http.response.start", "status": status, "headers": headers})
                     await send({"type": "http.response.body", "body": body})
                 elif control_plane is not None:
+                    enter(NOBODY)  # also for what is still sent when Django's middleware is done with the request
                     await control_plane(_as_the_client_sees_it(scope), receive, send)
             case "lifespan":
                 await self._live(receive, send)

@@ -80,6 +80,7 @@ INSTALLED_APPS = [
     "apps.launch",
 ]
 MIDDLEWARE = [
+    "apps.orgs.middleware.BoundaryMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "apps.core.web.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -88,6 +89,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "apps.orgs.middleware.AccessMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]

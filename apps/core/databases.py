@@ -15,7 +15,7 @@ def django_database(url: str) -> dict[str, Any]:
     options = dict(parse_qsl(parts.query))
     host = options.pop("host", "") or unquote(parts.hostname or "")
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "apps.core.postgresql",
         "NAME": unquote(parts.path.lstrip("/")) or "tollgate",
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),

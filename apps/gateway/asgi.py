@@ -9,6 +9,7 @@ import orjson
 from apps.audit.delivery import database
 from apps.audit.flusher import Flusher
 from apps.audit.spool import Spool
+from apps.core.egress import Egress
 from apps.core.logs import get_logger
 from apps.gateway import metrics
 from apps.gateway.config import GatewayConfig
@@ -34,7 +35,6 @@ from apps.gateway.surfaces import is_data_plane
 from apps.gateway.uploads.disk import UploadDisk
 from apps.gateway.upstream.dialing import Dialer
 from apps.gateway.upstream.pool import UpstreamPool
-from apps.providers.egress import Egress
 
 log = get_logger(__name__)
 

@@ -16,6 +16,7 @@ from apps.gateway.health.health import ORDERED, Health
 
 _PAUSE = 0.25  # seconds before the first repetition; it doubles
 _PAUSE_MOST = 8.0
+_NONE: frozenset[str] = frozenset()
 _AGAIN = frozenset({"failing", "limited", "request"})  # what may have passed when the same route is asked again
 
 
@@ -38,6 +39,7 @@ class Attempts:
         "_spared",
         "_strategy",
         "_stream",
+        "_unsaid",
         "_until",
         "_untried",
     )
@@ -65,6 +67,7 @@ class Attempts:
         self._probed: tuple[Circuit, ...] = ()
         self._beside: tuple[Route, float, tuple[Circuit, ...]] | None = None  # a second attempt at the same time
         self._spared: set[str] = set()  # credentials that are asked again without our own addition
+        self._unsaid: dict[str, frozenset[str]] = {}  # by credential: betas that it has refused this call for
 
     def first(self) -> Route:
         """The route to begin with."""
@@ -75,6 +78,10 @@ class Attempts:
         """Whether usage is not to be asked for there: it may be what this call was refused for."""
         return bool(self._spared) and route.credential.id in self._spared
 
+    def unsaid_betas(self, route: Route) -> frozenset[str]:
+        """What of the client's `anthropic-beta` is not to be said there: this call has been refused for it."""
+        return self._unsaid.get(route.credential.id, _NONE) if self._unsaid else _NONE
+
     def succeeded(self, first_byte: float | None) -> None:
         """The attempt was answered. `first_byte`: seconds until that began; None: not known."""
         if self._route is None:
@@ -82,6 +89,8 @@ class Attempts:
         if self.spares_usage(self._route):
             # Only now: the refusal may have repeated a caller's own words, and the next one's usage would be an estimate.
             self._health.refuses_stream_options(self._route.credential)
+        for beta in self.unsaid_betas(self._route):
+            self._health.unknown_betas.learn(self._route.credential, beta)  # only now, for the same reason
         self._health.succeeded(self._route, self._began, probed=self._probed)
         if first_byte is not None and self._strategy == "least_latency":
             self._health.answered(self._route, first_byte, stream=self._stream)
@@ -95,6 +104,8 @@ class Attempts:
             metrics.attempts_failed.labels(failure.kind).inc()
         if failure.takes_no_stream_options:
             self._spared.add(self._route.credential.id)
+        elif failure.refuses_betas:
+            self._unsaid[self._route.credential.id] = self.unsaid_betas(self._route) | failure.refuses_betas
         elif failure.lacks:
             self._health.lacking.learn(self._route.credential, failure.lacks)
         else:

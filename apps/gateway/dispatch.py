@@ -41,8 +41,10 @@ from apps.gateway.uploads.form import Framed
 from apps.gateway.upstream.connection import Response
 from apps.gateway.upstream.pool import UpstreamPool
 from apps.gateway.watch import Watch
+from apps.providers import betas
 from apps.providers.quirks import suited, without_stream_options
 from apps.providers.translation.foreign import without_foreign
+from apps.providers.translation.losses import STRICT, Losses
 from apps.providers.usage import Usage
 
 # What goes back to the client of a provider's headers, beside the content type where nothing is translated. What goes on of a
@@ -91,7 +93,7 @@ async def dispatch(exchange: Exchange, call: Call, pool: UpstreamPool, health: H
 async def _dispatch(exchange: Exchange, call: Call, attempts: Attempts, pool: UpstreamPool, health: Health) -> None:
     route, wait = attempts.first(), 0.0
     while True:
-        attempt = Attempt(route, call.way(route), spares_usage=attempts.spares_usage(route))
+        attempt = _made(call, attempts, route)
         watch = Watch(exchange.scope, exchange.receive)
         try:
             if wait:
@@ -131,6 +133,12 @@ async def _dispatch(exchange: Exchange, call: Call, attempts: Attempts, pool: Up
             watch.close()
         exchange.leave(attempt)
         route, wait = following
+
+
+def _made(call: Call, attempts: Attempts, route: Route) -> Attempt:
+    """An attempt at the route, with what it is to be spared."""
+    spared, unsaid = attempts.spares_usage(route), attempts.unsaid_betas(route)
+    return Attempt(route, call.way(route), spares_usage=spared, unsaid_betas=unsaid)
 
 
 def _current(exchange: Exchange, attempt: Attempt) -> Attempt:
@@ -174,7 +182,7 @@ async def _race(
         return await _send(exchange, call, racing, pool, health, limit)
 
     def make(route: Route) -> Attempt:
-        return Attempt(route, call.way(route), spares_usage=attempts.spares_usage(route))
+        return _made(call, attempts, route)
 
     def failure(racing: Attempt, error: GatewayError) -> Failure | None:
         return _failure_of(exchange, racing, error)
@@ -289,7 +297,10 @@ async def _send(
             head += b"content-length: %d\r\n" % len(body)
     for name in way.dialect.to_upstream if native else _TRACING:
         if name in headers:
-            head += b"%b: %b\r\n" % (name, headers[name])
+            value = headers[name]
+            if name == betas.HEADER and not (value := _betas_said(call, attempt, health, value)):
+                continue
+            head += b"%b: %b\r\n" % (name, value)
     for name, value in way.dialect.defaults:
         if name not in headers:
             head += b"%b: %b\r\n" % (name, value)
@@ -299,6 +310,22 @@ async def _send(
     if isinstance(body, bytes):
         return await connection.send(head + b"\r\n", body)
     return await connection.send_streamed(head + b"\r\n", body.pieces(), watch.sending)
+
+
+def _betas_said(call: Call, attempt: Attempt, health: Health, value: bytes) -> bytes:
+    """What the provider gets of the client's `anthropic-beta`; what it does not know is kept for the header that tells."""
+    mode, credential = call.token.governor.policy.untranslatable, attempt.route.credential
+    known = health.unknown_betas
+    if mode != STRICT and not known.is_empty:
+        attempt.unsaid_betas |= {name for name in betas.betas_in(value) if known.knows(credential, name)}
+    if not attempt.unsaid_betas:
+        return value
+    losses = Losses(mode, "this API")
+    for name in betas.betas_in(value):
+        if name in attempt.unsaid_betas:
+            losses.hint(betas.field_of(name))
+    attempt.lost = losses.header
+    return betas.without_betas(value, attempt.unsaid_betas)
 
 
 def _native_body(call: Call, attempt: Attempt) -> bytes:

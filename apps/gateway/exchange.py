@@ -56,13 +56,17 @@ class Attempt:
         "spares_usage",
         "started",
         "status",
+        "unsaid_betas",
         "usage",
         "way",
     )
 
-    def __init__(self, route: Route, way: Endpoint, *, spares_usage: bool = False) -> None:
+    def __init__(
+        self, route: Route, way: Endpoint, *, spares_usage: bool = False, unsaid_betas: frozenset[str] = frozenset()
+    ) -> None:
         self.route = route
         self.spares_usage = spares_usage  # its provider may have refused this call for being asked to tell usage
+        self.unsaid_betas = unsaid_betas  # names in `anthropic-beta` that its provider does not know
         self.way = way  # the endpoint that the provider is asked at
         self.started = time.perf_counter_ns()
         self.ended = 0

@@ -40,7 +40,14 @@ class OrganizationAdmin(ConsoleAdmin):
 
     list_display = ("name", "slug", "timezone", "state", "created_at")
     search_fields = ("name", "slug")
-    fields = ("name", "slug", "timezone")
+    fields = (
+        "name",
+        "slug",
+        "timezone",
+        "members_manage_services",
+        "members_manage_tokens",
+        "require_second_factor",
+    )
     actions_detail = ("limits", "suspend", "resume")
 
     @display(

@@ -9,3 +9,7 @@ class OrgsConfig(AppConfig):
 
     name = "apps.orgs"
     verbose_name = _("People")
+
+    def ready(self) -> None:
+        """Have its system check known."""
+        from apps.orgs import checks  # noqa: F401, PLC0415 - registers itself; settings are loaded only now

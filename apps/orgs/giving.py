@@ -26,6 +26,13 @@ def check_may_give(actor: Actor, organization: Organization, *roles: str) -> Non
             )
 
 
+def check_may_open_content(actor: Actor, organization: Organization) -> None:
+    """Raises ValidationError unless `actor` may let members see what was asked and answered: owners do."""
+    own = giver_role(actor, organization)
+    if own not in {None, Role.OWNER}:
+        raise ValidationError({"reads_content": _("This takes an owner of %(name)s.") % {"name": organization}})
+
+
 def giver_role(actor: Actor, organization: Organization) -> Role | None:
     """As what `actor` gives roles there; None: the installation or its staff, who may give any. Raises ValidationError.
 

@@ -34,6 +34,18 @@ class Organization(Row):
     suspended_at = models.DateTimeField(
         _("suspended at"), null=True, blank=True, help_text=_("Its tokens are refused from then on.")
     )
+    members_manage_services = models.BooleanField(
+        _("members manage services"), default=False, db_default=False, help_text=_("Else its owners and admins do.")
+    )
+    members_manage_tokens = models.BooleanField(
+        _("members manage tokens"), default=False, db_default=False, help_text=_("Else its owners and admins do.")
+    )
+    require_second_factor = models.BooleanField(
+        _("require a second factor"),
+        default=False,
+        db_default=False,
+        help_text=_("Of everybody who signs in with a password."),
+    )
     created_at = models.DateTimeField(_("created at"), default=now, editable=False)
 
     class Meta:
@@ -135,6 +147,8 @@ class Role(models.TextChoices):
     OWNER = "owner", _("owner")
     ADMIN = "admin", _("admin")
     MEMBER = "member", _("member")
+    AUDITOR = "auditor", _("auditor")
+    BILLING = "billing", _("billing")
 
 
 class Membership(OwnedRow):
@@ -142,6 +156,12 @@ class Membership(OwnedRow):
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships", verbose_name=_("user"))
     role = models.CharField(_("role"), max_length=16, choices=Role)
+    reads_content = models.BooleanField(
+        _("reads captured content"),
+        default=False,
+        db_default=False,
+        help_text=_("What was asked and answered, where it is captured. No role includes it."),
+    )
     created_at = models.DateTimeField(_("created at"), default=now, editable=False)
 
     class Meta:

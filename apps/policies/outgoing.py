@@ -13,8 +13,8 @@ import httpx
 from django.conf import settings
 from django.utils.translation import gettext as _
 
+from apps.core.egress import Egress
 from apps.core.outgoing import NotSentError
-from apps.providers.egress import Egress
 
 TIME_LIMIT = 10.0  # seconds for a webhook's answer
 SECRET_PREFIX = "whsec_"  # noqa: S105 - a prefix, not a secret

@@ -12,11 +12,11 @@ from django.utils.translation import gettext as _
 
 from apps.audit.actions import differences, event_record, facts
 from apps.core.actor import Actor
+from apps.core.egress import Egress, EgressRefused
 from apps.core.rows import save_valid
 from apps.core.sealing import SealingError
 from apps.orgs.models import Organization
 from apps.providers.catalogue import catalogue, likely_kind, listed_kind
-from apps.providers.egress import Egress, EgressRefused
 from apps.providers.kinds import kind_of, trimmed
 from apps.providers.listing.actions import listing_forget, listing_store
 from apps.providers.models import Credential, ModelKind, Provider, ProviderModel

@@ -18,9 +18,9 @@ import orjson
 from django.conf import settings
 from django.utils.translation import gettext as _
 
+from apps.core.egress import Egress
 from apps.core.endpoints import MODELS
 from apps.providers.addressing import authentication, targets
-from apps.providers.egress import Egress
 from apps.providers.kinds import kind_of
 from apps.providers.models import Credential
 from apps.providers.names import model_name_is_valid

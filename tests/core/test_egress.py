@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from apps.providers.egress import Egress, EgressRefused
+from apps.core.egress import Egress, EgressRefused
 
 NOTHING_ALLOWED = Egress()
 LOOPBACK = Egress((ip_network("127.0.0.0/8"), ip_network("::1/128")))

@@ -248,9 +248,9 @@ def test_a_providers_error_event_passes_and_is_recorded(
     assert record.attempts[0]["error_code"] == "overloaded_error"
 
 
-@pytest.mark.parametrize("begun", [b"", messages.start()])
+@pytest.mark.parametrize(("begun", "told"), [(b"", None), (messages.start(), 9)])
 def test_a_stream_that_is_an_error_from_its_beginning_has_a_status(
-    claude: Tenant, client: anthropic.Anthropic, upstream: FakeProvider, begun: bytes
+    claude: Tenant, client: anthropic.Anthropic, upstream: FakeProvider, begun: bytes, told: int | None
 ) -> None:
     failure = messages.error("invalid_request_error", "prompt is too long: 250000 tokens > 200000 maximum")
     upstream.streams_raw([begun + messages.named(failure)])
@@ -258,7 +258,7 @@ def test_a_stream_that_is_an_error_from_its_beginning_has_a_status(
         client.messages.create(**ASK, stream=True)
     assert raised.value.body == failure
     record = claude.record()
-    assert (record.status, record.error_code, record.input_tokens) == (400, "invalid_request_error", None)
+    assert (record.status, record.error_code, record.input_tokens) == (400, "invalid_request_error", told)
 
 
 def test_a_stream_that_is_overloaded_from_its_beginning_is_tried_again(

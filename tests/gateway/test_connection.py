@@ -23,6 +23,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from apps.core.egress import Egress
 from apps.core.env import networks
 from apps.core.errors import (
     ConnectTimeout,
@@ -34,7 +35,6 @@ from apps.core.errors import (
 from apps.gateway.upstream.connection import Response
 from apps.gateway.upstream.dialing import Dialer
 from apps.gateway.upstream.pool import Origin, UpstreamPool
-from apps.providers.egress import Egress
 from tests.support.provider import CLOSE, HANG, RESET, FakeProvider, closed_port, unreachable
 
 LOOPBACK = Egress(networks("127.0.0.0/8,::1/128"))

@@ -174,6 +174,16 @@ def test_a_key_is_the_services_and_no_others(acme: Tenant, key: str) -> None:
     assert key not in sent
 
 
+def test_an_answer_is_kept_for_a_day(acme: Tenant, key: str) -> None:
+    assert send(acme, key).status_code == 200
+    with store() as client:
+        left = [
+            client.pttl(name) for name in client.scan_iter("tollgate:idempotency:*") if b'"kept"' in client.get(name)
+        ]
+    day = 24 * 3600 * 1000
+    assert any(day - 60_000 < each <= day for each in left)
+
+
 def test_two_gateways_make_one_call(acme: Tenant, key: str) -> None:
     with GatewayProcess() as other:
         first = send(acme, key)

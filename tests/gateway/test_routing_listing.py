@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from apps.providers.actions import credential_drain
-from apps.providers.models import Credential
+from apps.providers.aliases.models import Alias
+from apps.providers.models import Credential, ProviderModel
 from apps.providers.tasks import listing_refresh
 from tests.support.gateway import eventually
 from tests.support.governed import ruled
@@ -129,3 +130,18 @@ def test_aliases_are_listed_in_the_askers_dialect(acme: Tenant, path: str, heade
     listed(acme, "fast")
     entries = acme.http().get(path, headers=headers).raise_for_status().json()[kept]
     assert any(entry.get("id", entry.get("name", "")).removeprefix("models/") == "fast" for entry in entries)
+
+
+def test_every_dialect_says_since_when_a_model_or_alias_is_there(acme: Tenant) -> None:
+    alias(acme, "fast", "gpt-test")
+    listed(acme, "fast")
+    shown = models(acme)
+    http = acme.http()
+    for name, made in (
+        ("gpt-test", ProviderModel.objects.get(name="gpt-test", organization=acme.organization).created_at),
+        ("fast", Alias.objects.get(name="fast", organization=acme.organization).created_at),
+    ):
+        assert shown[name]["created"] == int(made.timestamp())
+        assert shown[name]["owned_by"] == "openai_compatible"
+        theirs = http.get(f"/v1/models/{name}", headers={"anthropic-version": "2023-06-01"}).json()
+        assert theirs["created_at"] == made.strftime("%Y-%m-%dT%H:%M:%SZ")

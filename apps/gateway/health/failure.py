@@ -19,6 +19,7 @@ class Failure:
     """`code`: of the error. `after`: seconds that the provider asks us to wait. `status`: HTTP's; 0: there was no answer.
 
     `takes_no_stream_options`: our own addition to the request is at fault. `lacks`: the server has no such endpoint.
+    `refuses_betas`: what the client names in `anthropic-beta` and the server does not know.
     """
 
     kind: Kind = "failing"
@@ -27,11 +28,12 @@ class Failure:
     status: int = 0
     takes_no_stream_options: bool = False
     lacks: str = ""
+    refuses_betas: frozenset[str] = frozenset()
 
     @property
     def is_mended(self) -> bool:
         """Whether the same route answers what it is asked otherwise."""
-        return self.takes_no_stream_options or bool(self.lacks)
+        return self.takes_no_stream_options or bool(self.lacks) or bool(self.refuses_betas)
 
 
 # How providers call, within an answer that has begun, what is not their failure.

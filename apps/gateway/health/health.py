@@ -60,6 +60,7 @@ class Health:
         self._noted: OrderedDict[Key, tuple[int, float]] = OrderedDict()
         self._without_stream_options: OrderedDict[tuple[str, str], None] = OrderedDict()
         self.lacking = Lacking(clock)
+        self.unknown_betas = Lacking(clock)  # names in `anthropic-beta` that a server refuses
 
     # --- Which route ---
 

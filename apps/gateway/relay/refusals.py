@@ -19,10 +19,12 @@ from apps.gateway.relay.unanswered import Unanswered
 from apps.gateway.relay.whole import WHOLE
 from apps.gateway.surfaces import RESPONSES
 from apps.gateway.translation.ways import way
+from apps.providers import betas
 from apps.providers.dialects import openai
 from apps.providers.quirks import means_stream_options
 from apps.providers.reasons import refusal_reason
 from apps.providers.refusals import openai_refusal
+from apps.providers.translation.losses import STRICT
 
 # How Google refuses a key, with status 400. Under its own name alone: other fields may repeat what a caller has written.
 _BAD_KEY = re.compile(rb'"reason"\s*:\s*"API_KEY_INVALID"')
@@ -35,6 +37,7 @@ _NOT_FOUND = 404
 # Who has Responses for certain: what they do not find is something that the request names.
 _WITH_RESPONSES = frozenset({"openai", "azure_openai"})
 _NO_SUCH_MODEL = frozenset({"not_found_error", "NOT_FOUND"})
+_BETA_TRIES = 4  # attempts of one call after which its betas are no longer looked at: some servers name one at a time
 _DELAYS = frozenset({b"retry-after", b"retry-after-ms"})
 
 
@@ -94,6 +97,8 @@ async def relay_error(
     given = attempt.status or status
     if attempt.asks_for_usage and means_stream_options(given, bytes(body)):
         failure = Failure("request", takes_no_stream_options=True)
+    elif unknown := _betas_refused(exchange, call, attempt, given, bytes(body)):
+        failure = Failure("request", refuses_betas=unknown)
     elif given in RETRYABLE:
         after = asked_in_body(bytes(body)) if attempt.pause is None else attempt.pause
         failure = failure_of(given, code, after)
@@ -153,6 +158,16 @@ def _lacks_endpoint(call: Call, attempt: Attempt, status: int, body: bytes) -> b
     except BadRequest:
         return False  # what is not there may be what only Responses can name: a caller must not turn it off for others
     return True
+
+
+def _betas_refused(exchange: Exchange, call: Call, attempt: Attempt, status: int, body: bytes) -> frozenset[str]:
+    """What of the client's `anthropic-beta` the provider refuses, if the call may go there without it."""
+    sent = exchange.headers.get(betas.HEADER)
+    if sent is None or betas.HEADER not in attempt.way.dialect.to_upstream or attempt.way is not call.target.endpoint:
+        return frozenset()
+    if call.token.governor.policy.untranslatable == STRICT or len(exchange.attempts) > _BETA_TRIES:
+        return frozenset()
+    return betas.betas_refused(betas.without_betas(sent, attempt.unsaid_betas), status, body)
 
 
 def _names_error(body: bytes) -> bool:

@@ -11,15 +11,15 @@ from apps.providers.translation.spoken import Shown
 
 
 def translation_of(
-    endpoint: Endpoint, body: bytes, model: str, *, request_id: str, at: float, stream: bool
+    endpoint: Endpoint, body: bytes, model: str, *, request_id: str, at: float, stream: bool, betas: bytes = b""
 ) -> Translation:
     """A call's request, read for other dialects. Raises BadRequest naming the field.
 
-    `model`: as the client calls it. `at`: when it came (Unix seconds).
+    `model`: as the client calls it. `at`: when it came (Unix seconds). `betas`: its `anthropic-beta`.
     """
     if not endpoint.writes:
         return EmbeddingTranslation(endpoint, body, model)
-    return TextTranslation(endpoint, body, model, stream=stream, shown=_shown(body, model, request_id, at))
+    return TextTranslation(endpoint, body, model, stream=stream, shown=_shown(body, model, request_id, at), betas=betas)
 
 
 def _shown(body: bytes, model: str, request_id: str, at: float) -> Callable[[], Shown]:

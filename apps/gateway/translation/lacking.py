@@ -1,4 +1,4 @@
-"""Endpoints that servers turned out not to have, though others of their kind do: they are asked in another way for a while."""
+"""What servers turned out not to have, though others of their kind do, endpoints or betas: they are asked otherwise for a while."""
 
 import time
 from collections import OrderedDict
@@ -17,9 +17,9 @@ class Lacking:
         self._clock = clock
         self._until: OrderedDict[tuple[str, str, str], float] = OrderedDict()
 
-    def learn(self, credential: CredentialView, endpoint: str) -> None:
-        """The server has refused this endpoint as such."""
-        self._until[credential.id, credential.base_url, endpoint] = self._clock() + _AGAIN
+    def learn(self, credential: CredentialView, name: str) -> None:
+        """The server has refused this endpoint, or beta, as such."""
+        self._until[credential.id, credential.base_url, name] = self._clock() + _AGAIN
         if len(self._until) > _MOST:
             self._until.popitem(last=False)
 
@@ -28,8 +28,8 @@ class Lacking:
         """Whether nothing is known, as is usual."""
         return not self._until
 
-    def knows(self, credential: CredentialView, endpoint: str) -> bool:
+    def knows(self, credential: CredentialView, name: str) -> bool:
         """Whether it is known to have none."""
         if not self._until:
             return False
-        return self._until.get((credential.id, credential.base_url, endpoint), 0.0) > self._clock()
+        return self._until.get((credential.id, credential.base_url, name), 0.0) > self._clock()

@@ -8,6 +8,7 @@ from apps.gateway.streams import StreamMeter
 from apps.gateway.surfaces import STREAM_GENERATE_ARRAY, Endpoint
 from apps.gateway.translation.refusal import UpstreamRefusal
 from apps.gateway.translation.stream import TranslatedStream
+from apps.providers.betas import betas_lost, field_of
 from apps.providers.translation.called import called_by
 from apps.providers.translation.gemini import array_of
 from apps.providers.translation.losses import Losses
@@ -22,17 +23,26 @@ _CONTINUED = frozenset({"previous_response_id", "conversation"})
 class TextTranslation:
     """Between any two of chat, Responses, Messages and generateContent."""
 
-    __slots__ = ("_cap", "_endpoint", "_request", "_shown", "_spoken")
+    __slots__ = ("_betas", "_cap", "_endpoint", "_request", "_shown", "_spoken")
 
     def __init__(
-        self, endpoint: Endpoint, body: bytes, model: str, *, stream: bool, shown: Callable[[], Shown]
+        self,
+        endpoint: Endpoint,
+        body: bytes,
+        model: str,
+        *,
+        stream: bool,
+        shown: Callable[[], Shown],
+        betas: bytes = b"",
     ) -> None:
-        """`model`, `stream`: as the gateway has read them. `shown` is asked once there is an answer. Raises BadRequest."""
+        """`model`, `stream`: as the gateway has read them. `shown` is asked once there is an answer. `betas`: the header
+        `anthropic-beta`. Raises BadRequest."""
         self._endpoint = endpoint
         self._spoken = SPOKEN[endpoint.name]
         self._request = self._spoken.read_request(body, model, stream)
         self._cap = self._request.max_output
         self._shown = shown
+        self._betas = betas_lost(betas) if betas else ()
 
     def write(self, route: Route, way: Endpoint, mode: str, cap: int | None) -> tuple[bytes, str]:
         """The body for the route's provider; and the names of what it loses, for the header that tells (empty: nothing).
@@ -44,6 +54,8 @@ class TextTranslation:
         losses = Losses(mode, spoken.title)
         for field in request.left:
             losses.hint(field)
+        for name in self._betas:
+            losses.hint(field_of(name))
         for field, remedy in request.fatal.items():
             if field in _CONTINUED:
                 losses.impossible(field, remedy)

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 import aiohappyeyeballs
 
+from apps.core.egress import Egress
 from apps.core.errors import ConnectTimeout, EgressBlocked, UpstreamUnreachable
-from apps.providers.egress import Egress
 
 _RESOLVED_SECONDS = 10.0
 _RESOLVED_MAX = 1_000

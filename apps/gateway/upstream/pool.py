@@ -24,7 +24,7 @@ class Origin:
 
     @classmethod
     def of(cls, url: str) -> "Origin":
-        """The origin of a base URL that has been checked (apps.providers.egress)."""
+        """The origin of a base URL that has been checked (apps.core.egress)."""
         parts = urlsplit(url)
         encrypted = parts.scheme == "https"
         return cls(parts.hostname or "", parts.port or (443 if encrypted else 80), encrypted)

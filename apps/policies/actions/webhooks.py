@@ -12,11 +12,11 @@ from django.utils.translation import gettext as _
 
 from apps.audit.actions import differences, event_record, facts
 from apps.core.actor import Actor
+from apps.core.egress import Egress
 from apps.core.rows import save_valid
 from apps.orgs.models import Organization
 from apps.policies.models import Webhook
 from apps.policies.outgoing import SECRET_PREFIX
-from apps.providers.egress import Egress
 
 _SECRET_BYTES = 32
 

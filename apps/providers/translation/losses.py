@@ -11,6 +11,7 @@ from typing import NoReturn
 from apps.core.errors import UnsupportedParameter
 from apps.providers.translation.called import Called
 
+STRICT = "strict"
 _NAMES_MAX = 32
 _NAME_MAX = 100  # characters
 _UNPRINTABLE = re.compile(r"[^!-~]|,")
@@ -32,7 +33,7 @@ class Losses:
 
     def hint(self, field: str) -> None:
         """`field` is left out: the answer is about the same without it. Raises UnsupportedParameter in strict mode."""
-        if self._mode == "strict":
+        if self._mode == STRICT:
             self.impossible(field)
         name = shown(self.called(field))
         if name not in self.names and len(self.names) < _NAMES_MAX:

@@ -1,4 +1,4 @@
-"""Where the gateway may connect to. A credential's base URL is an operator's input; it must not open the private network.
+"""Where Tollgate may connect to. A URL that an operator may set must not open the private network.
 
 Rule: https to public addresses; plain http, and private addresses, only inside the ranges of EGRESS_ALLOW. The URL is checked when
 it is saved; the address is checked again at every connection, on what is actually dialled, so that a name that changes its mind
