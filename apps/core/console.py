@@ -160,9 +160,9 @@ class ConsoleAdmin(ModelAdmin):
             for title, options in fieldsets
         ]
 
-    def get_actions(self, request: HttpRequest) -> Any:
+    def get_actions(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """What is done with selected rows is for who may change them."""
-        return super().get_actions(request) if may(request, self.permission_write) else {}
+        return super().get_actions(request, *args, **kwargs) if may(request, self.permission_write) else {}
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Whether the page is offered at all."""

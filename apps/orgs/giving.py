@@ -1,5 +1,7 @@
 """Who may give, change and take which role: asked by every action that does, whichever door it is called through."""
 
+from uuid import UUID
+
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
@@ -45,7 +47,7 @@ def giver_role(actor: Actor, organization: Organization) -> Role | None:
     return member_giver_role(actor.user_id, organization)
 
 
-def member_giver_role(user_id: object, organization: Organization) -> Role:
+def member_giver_role(user_id: UUID, organization: Organization) -> Role:
     """The role that a member gives others' as. Raises ValidationError if it is not one any more."""
     role = (
         Membership.objects.filter(user=user_id, organization=organization, user__is_active=True)

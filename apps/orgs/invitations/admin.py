@@ -26,6 +26,8 @@ _STATES = {"open": "info", "accepted": "success", "revoked": "danger", "expired"
 class InvitationAdmin(ConsoleAdmin):
     """Who is invited, newest first."""
 
+    permission_read = "members.read"
+    permission_write = "members.write"
     form = InvitationForm
     list_display = ("email", "organization", "role", "state", "delivery", "invited_by", "created_at", "expires_at")
     list_filter = (("organization", AutocompleteSelectFilter), "role")
