@@ -41,6 +41,7 @@ FLAGS = {
         "What a batch, or a response made in the background, has cost: recorded when it was over."
     ),
     "unowned": gettext_lazy("Whose the response is could not be written down: nobody can refer to it."),
+    "hedged": gettext_lazy("Two routes were asked at once, as the first was slow: both may be charged."),
     "counters_unasked": gettext_lazy("Limits and budgets could not be asked, and its policy lets calls pass then."),
 }
 

@@ -122,6 +122,7 @@ class FlagFilter(_Question, DropdownFilter):
             ("unknown_tier", _("It was served in a tier without prices")),
             ("paid_later", _("It was paid for later")),
             ("unowned", _("Nobody owns its response")),
+            ("hedged", _("Two routes were asked at once")),
             ("counters_unasked", _("Limits and budgets could not be asked")),
             ("estimated", _("Usage is estimated")),
         ]
@@ -138,6 +139,7 @@ class FlagFilter(_Question, DropdownFilter):
                 | "unknown_tier"
                 | "paid_later"
                 | "unowned"
+                | "hedged"
                 | "counters_unasked" as flag
             ):
                 # The second half lets PostgreSQL use an index over flagged records.

@@ -12,6 +12,7 @@ import orjson
 
 from apps.providers.dialects import anthropic
 from apps.providers.refusals import openai_refusal
+from apps.providers.told_json import loads
 from apps.providers.translation.chat.errors import failure_in
 from apps.providers.usage import (
     Usage,
@@ -390,7 +391,7 @@ def event_json(event: bytes) -> Mapping[str, Any]:
     """The JSON object of an event's data lines; empty if there is none or it cannot be read."""
     lines = [line[5:] for line in event.splitlines() if line.startswith(b"data:")]
     try:
-        data = orjson.loads(b"\n".join(lines))
+        data = loads(b"\n".join(lines))
     except orjson.JSONDecodeError:
         return {}
     return data if isinstance(data, dict) else {}

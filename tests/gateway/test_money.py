@@ -96,6 +96,17 @@ def test_a_call_that_the_provider_refuses_costs_nothing(acme: Tenant) -> None:
     assert settled(made).spent_usd == 0
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+def test_an_answer_that_is_nothing_but_an_error_costs_nothing_whatever_its_status(acme: Tenant, path: str) -> None:
+    price(acme)
+    made = budget(acme, "5")
+    acme.upstream.answers({"error": {"message": "Too many " * 500, "code": 429}})
+    answer = acme.http().post(path, json={**BODY, "max_tokens": 50})
+    found = acme.record(answer.headers["x-request-id"])
+    assert (found.cost_usd, found.input_tokens, found.output_tokens) == (None, None, None)
+    assert settled(made).spent_usd == 0
+
+
 def test_the_tier_that_was_served_is_the_one_that_is_paid(acme: Tenant) -> None:
     standard = price(acme)
     flex = price(acme, tier="flex", prices={"input": IN / 2, "output": OUT / 2})

@@ -427,3 +427,14 @@ def test_many_sessions_spend_no_more_than_a_budget_has(acme: Tenant) -> None:
     assert done
     assert len(opened) + len(closed) == 6
     charged(acme, made, done * COST)
+
+
+def test_a_beginning_that_is_told_twice_is_held_for_once(acme: Tenant, provider: RealtimeProvider) -> None:
+    made = budget(acme, PLENTY)
+    with session(acme) as client:
+        id_ = provider.line.begin()
+        provider.line.say({"type": "response.created", "response": {"id": id_, "conversation_id": "conv_1"}})
+        provider.line.end(id_)
+        client.until("response.done")
+    charged(acme, made, COST)
+    holding(made, Decimal(0))

@@ -167,6 +167,7 @@ def test_what_an_answer_repeats_of_itself_is_no_reference() -> None:
         {"type": "message", "role": "assistant", "id": "msg_1", "content": []},
         {"role": "assistant", "id": "msg_2", "content": "a"},
         {"type": "reasoning", "id": "rs_1", "summary": []},
+        {"type": "image_generation_call", "id": "ig_1", "result": "iVBORw0KGgo="},
     ]
     assert found(items) == []
 
@@ -189,6 +190,11 @@ def test_a_prompts_variable_may_be_called_anything_and_hides_no_file(name: str) 
         ([{"id": "a", "type": None}], "input[0].id"),
         ([{"type": 5, "id": "b"}, {"type": "item_reference", "id": "a"}], "input[1].id"),
         ([{"id": 5, "type": "message"}, {"id": "a"}], "input[1].id"),
+        ([{"type": "image_generation_call", "id": "a"}], "input[0].id"),
+        (
+            [{"role": "user", "content": "x"}, {"type": "image_generation_call", "id": "a", "result": None}],
+            "input[1].id",
+        ),
     ],
 )
 def test_an_item_named_by_its_id_alone_is_a_reference(items: list[Json], param: str) -> None:

@@ -16,6 +16,8 @@ from apps.providers.dialects.openai import RequestHead
 
 ITEM, CONVERSATION = "item", "conversation"
 
+_PICTURE = "image_generation_call"
+
 _MOST = 1_000  # of one request
 # Letters written as escapes, as nobody does but to hide a name.
 _ESCAPED = re.compile(rb"\\u00[2-7]")
@@ -64,7 +66,7 @@ def _may_name_items(raw: bytes) -> bool:
     """Whether an `input` may name items by their ids alone; what cannot be read may."""
     if b'"id"' not in raw:
         return False
-    if b"item_reference" in raw:
+    if b"item_reference" in raw or _PICTURE.encode() in raw:
         return True
     try:
         return any(item.id is not None and item.type is None for item in _decode_items(raw))
@@ -111,5 +113,7 @@ def _named(path: str, value: dict[str, Any]) -> Iterator[Reference]:
     item = value.get("id")
     if isinstance(item, str) and path.startswith("input[") and path.endswith("]") and path.count("[") == 1:
         kind = value.get("type")
-        if kind == "item_reference" or (kind is None and value.get("role") is None):
+        named = kind is None and value.get("role") is None
+        # A picture that is not in the item is the one that the provider has kept under its id.
+        if named or kind == "item_reference" or (kind == _PICTURE and not value.get("result")):
             yield Reference(ITEM, item, f"{path}.id")

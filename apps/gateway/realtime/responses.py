@@ -61,6 +61,8 @@ class Responses:
     async def begin(self, response: Response) -> None:
         """One has begun. Raises what admission does where it was not held for."""
         id_ = _id(response)
+        if id_ in self._running:
+            return  # told twice: what is held for it must not be held for once more, and forgotten
         if response.is_aside:
             if self._asides:
                 del self._asides[next(iter(self._asides))]

@@ -5,7 +5,7 @@ from apps.gateway.governance.call import Call
 from apps.gateway.governance.estimates import estimated_input
 from apps.gateway.governance.making import Made
 from apps.gateway.translation.stream import Passing
-from apps.providers.usage import Usage, completed, written_tokens
+from apps.providers.usage import Usage, completed, is_error, written_tokens
 
 
 def made_usage(exchange: Exchange, call: Call, made: Made, told: Usage | None, *, whole: bool) -> Usage:
@@ -29,6 +29,9 @@ def learn(exchange: Exchange, call: Call, body: bytes) -> None:
     exchange.model_served = answer.model or exchange.model_served
     if endpoint.is_free:
         exchange.usage = answer.usage or exchange.usage
+        return
+    if answer.usage is None and is_error(body):
+        exchange.is_told = False  # refused, though with status 200: there is nothing to estimate
         return
     exchange.usage = completed(
         answer.usage,

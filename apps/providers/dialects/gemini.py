@@ -17,6 +17,7 @@ from apps.core.errors import GatewayError, InvalidValue
 from apps.providers.dialects.bodies import rewrite
 from apps.providers.dialects.dialect import Dialect, Headers, Listed
 from apps.providers.dialects.heads import ABSENT, Count, Identifier, decoded, require
+from apps.providers.told_json import mended
 from apps.providers.usage import Answer, gemini_searches, gemini_usage, tier_name
 
 _TOOLS = re.compile(
@@ -222,7 +223,8 @@ def read_answer(body: bytes) -> Answer:
         grounded = b'"groundingMetadata"' in body and answer.candidates != ABSENT
         searches = gemini_searches({"candidates": _decode_any(answer.candidates)}) if grounded else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Answer()
+        whole = mended(body)
+        return Answer() if whole is body else read_answer(whole)
     usage = gemini_usage(answer.usage, searches=searches) if isinstance(answer.usage, dict) else None
     return Answer(usage=usage, model=answer.model if isinstance(answer.model, str) else "")
 

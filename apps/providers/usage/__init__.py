@@ -14,7 +14,7 @@ from apps.providers.usage.buckets import (
 )
 from apps.providers.usage.cohere import cohere_usage
 from apps.providers.usage.columns import MISMATCH_FLAG, from_columns, to_columns
-from apps.providers.usage.estimates import completed, written_size, written_tokens
+from apps.providers.usage.estimates import completed, is_error, written_size, written_tokens
 from apps.providers.usage.gemini import gemini_searches, gemini_usage
 from apps.providers.usage.openai import (
     images_usage,
@@ -40,6 +40,7 @@ __all__ = [
     "gemini_usage",
     "images_usage",
     "input_sum",
+    "is_error",
     "openai_searches",
     "openai_usage",
     "output_sum",

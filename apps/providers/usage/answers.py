@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from apps.providers.told_json import mended
 from apps.providers.usage.anthropic import anthropic_usage
 from apps.providers.usage.buckets import Usage, count, tier_name
 from apps.providers.usage.cohere import cohere_usage
@@ -42,7 +43,8 @@ def read_answer(body: bytes) -> Answer:
             items = _decode_any(head.output) if b'"web_search_call"' in body else None
             searches = openai_searches({"tool_usage": head.tool_usage, "output": items})
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Answer()
+        whole = mended(body)
+        return Answer() if whole is body else read_answer(whole)
     tier = tier_name(head.service_tier)
     return Answer(
         usage=openai_usage(head.usage, tier=tier, searches=searches) if isinstance(head.usage, dict) else None,
@@ -64,7 +66,8 @@ def read_message(body: bytes) -> Answer:
     try:
         message = _decode_message(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Answer()
+        whole = mended(body)
+        return Answer() if whole is body else read_message(whole)
     return Answer(
         usage=anthropic_usage(message.usage) if isinstance(message.usage, dict) else None,
         model=message.model if isinstance(message.model, str) else "",

@@ -57,6 +57,17 @@ def written_tokens(body: bytes) -> int:
     return -(-(size or len(body)) // _BYTES_PER_TOKEN)
 
 
+def is_error(body: bytes) -> bool:
+    """Whether a whole answer is an error and nothing else, whatever status it came with."""
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return False
+    if not isinstance(answer, dict):
+        return False
+    return bool(answer.get("error")) and not any(answer.get(name) for name in _ROOTS)
+
+
 def written_size(answer: object) -> int:
     """Bytes of text that the model wrote, in an answer's or an event's JSON."""
     if not isinstance(answer, dict):

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from apps.providers.told_json import loads
 from apps.providers.translation.chat.errors import failure_in
 from apps.providers.translation.chat.finishes import read_finish
 from apps.providers.translation.chat.parts_read import image_of, read_citation, thinking_text
@@ -29,7 +30,7 @@ from apps.providers.usage import Usage, openai_usage, tier_name
 
 def read_answer(body: bytes) -> Answer:
     """The answer. Raises ValueError for what is none."""
-    said = orjson.loads(body)
+    said = loads(body)
     failed = failure_in(said) if isinstance(said, dict) else None
     listed = said.get("choices") if isinstance(said, dict) else None
     choices = dicts(listed)

@@ -4,6 +4,7 @@ from typing import Any
 
 import orjson
 
+from apps.providers.told_json import loads
 from apps.providers.translation.chat.answers_read import arguments_text, citations, content_parts, pictures, read_usage
 from apps.providers.translation.chat.errors import failure_in
 from apps.providers.translation.chat.finishes import read_finish
@@ -85,7 +86,7 @@ class ChatStreamReader:
             self._end(events)
             return
         try:
-            chunk = orjson.loads(said)
+            chunk = loads(said)
         except orjson.JSONDecodeError:
             return
         if isinstance(chunk, dict):

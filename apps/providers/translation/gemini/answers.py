@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from apps.providers.told_json import loads
 from apps.providers.translation.form import Answer, Choice, Failed, Json, Request, Text, ToolCall
 from apps.providers.translation.gemini import kept, media, parts
 from apps.providers.translation.gemini.chances import read_chances, write_chances
@@ -19,7 +20,7 @@ from apps.providers.usage import gemini_searches, gemini_usage
 
 def read_answer(body: bytes) -> Answer:
     """A GenerateContentResponse. Raises ValueError for what is none."""
-    data = orjson.loads(body)
+    data = loads(body)
     if not isinstance(data, dict):
         raise ValueError("the answer is no object")  # noqa: TRY004  # what Spoken says of it
     id_, model, raw = data.get("responseId"), data.get("modelVersion"), data.get("usageMetadata")

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from apps.providers.told_json import loads
 from apps.providers.translation.form import (
     Begun,
     Cited,
@@ -89,7 +90,7 @@ class GeminiReader:
                 events.append(Ping())
             return
         try:
-            data = orjson.loads(event)
+            data = loads(event)
         except (orjson.JSONDecodeError, RecursionError):
             return
         if not isinstance(data, dict):

@@ -4,6 +4,7 @@ from typing import Any
 
 import orjson
 
+from apps.providers.told_json import loads
 from apps.providers.translation.form import (
     Answer,
     Choice,
@@ -32,7 +33,7 @@ _BYTES_PER_TOKEN = 4
 
 def read_answer(body: bytes) -> Answer:
     """The answer. Raises ValueError for what is none."""
-    value = orjson.loads(body)
+    value = loads(body)
     if not isinstance(value, dict):
         raise ValueError("an answer is a JSON object")  # noqa: TRY004  # Spoken promises ValueError for all of them
     if value.get("type") == "error" or isinstance(value.get("error"), dict):

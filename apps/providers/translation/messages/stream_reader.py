@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from apps.providers.told_json import loads
 from apps.providers.translation.form import (
     Begun,
     Citation,
@@ -79,7 +80,7 @@ class MessagesReader:
             if not payload:
                 continue
             try:
-                event = orjson.loads(payload)
+                event = loads(payload)
             except orjson.JSONDecodeError:
                 continue
             if isinstance(event, dict):

@@ -1,7 +1,6 @@
 """Whole answers as providers give them. Pure."""
 
-import orjson
-
+from apps.providers.told_json import loads
 from apps.providers.translation.form import Answer, Choice, Json, Part, Refusal, Text, Thinking, ToolCall
 from apps.providers.translation.responses.names import NAME
 from apps.providers.translation.responses.output import logprobs
@@ -19,7 +18,7 @@ from apps.providers.translation.told import dicts, text_of
 
 def read_answer(body: bytes) -> Answer:
     """A response. Raises ValueError for what is none, or is not over."""
-    data = orjson.loads(body)
+    data = loads(body)
     if not isinstance(data, dict):
         raise ValueError("a response is an object")  # noqa: TRY004 - what callers catch
     status, items = data.get("status"), data.get("output")

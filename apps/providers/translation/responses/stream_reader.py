@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 import orjson
 
+from apps.providers.told_json import loads
 from apps.providers.translation.form import (
     Begun,
     Cited,
@@ -84,7 +85,7 @@ class ResponsesReader:
 
     def _read(self, event: bytes) -> None:
         try:
-            data = orjson.loads(event)
+            data = loads(event)
         except orjson.JSONDecodeError:
             return  # `[DONE]`, or broken
         if not isinstance(data, dict):
