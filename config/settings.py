@@ -77,6 +77,7 @@ INSTALLED_APPS = [
     "apps.audit",
     "apps.orgs",
     "apps.orgs.keys",
+    "apps.orgs.invitations",
     "apps.providers",
     "apps.services",
     "apps.policies",

@@ -101,15 +101,14 @@ def member(organization: "Organization", role: str) -> "User":
     from apps.orgs.models import User
 
     user = User.objects.create_user(f"{role}@{organization.slug}.test", PASSWORD)
-    member_add(organization=organization, user=user, role=role, actor=ACTOR)
+    member_add(organization=organization, user=user, role=role, actor=Actor.system("command"))
     return user
 
 
 @pytest.fixture
-def forbidden(db: None) -> Iterator[set[str]]:
+def forbidden(db: None) -> set[str]:
     """What no answer may hold: looked for in all of them."""
-    found = {UPSTREAM_SECRET}
-    yield found
+    return {UPSTREAM_SECRET}
 
 
 type SignedIn = Callable[["User"], Api]

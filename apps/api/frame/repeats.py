@@ -85,4 +85,6 @@ def _again(kept: KeptAnswer, asked: KeptAnswer) -> Response:
 
 def _fingerprint(request: Request) -> bytes:
     content: Any = orjson.dumps(request.data, option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(b"\0".join((request.method.encode(), request.get_full_path().encode(), content))).digest()
+    return hashlib.sha256(
+        b"\0".join(((request.method or "").encode(), request.get_full_path().encode(), content))
+    ).digest()

@@ -13,7 +13,6 @@ from apps.api.frame.operations import Operation, Shape, operation_of
 from apps.api.frame.queries import PageQuery
 from apps.api.frame.repeats import HEADER
 
-SECURITY = [{"managementKey": []}, {"session": []}]
 _WORDS = {"GET": "read", "PATCH": "change", "PUT": "set", "DELETE": "remove"}
 _ERRORS = {
     400: "The body, the query or a header is wrong, or a rule refuses it: `fields` says where.",
@@ -38,7 +37,7 @@ class ErrorAnswer(serializers.Serializer[Any]):
     error = serializers.DictField()
 
 
-class KeyScheme(OpenApiAuthenticationExtension):
+class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # the framework has no types
     """How a management key is sent."""
 
     target_class = "apps.api.frame.authentication.KeyAuthentication"
@@ -49,7 +48,7 @@ class KeyScheme(OpenApiAuthenticationExtension):
         return {"type": "http", "scheme": "bearer", "description": "A management key, `tg_admin_…`."}
 
 
-class SessionScheme(OpenApiAuthenticationExtension):
+class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # the framework has no types
     """How somebody who is signed in is known."""
 
     target_class = "apps.api.frame.authentication.PersonAuthentication"
@@ -69,8 +68,15 @@ class ApiSchema(AutoSchema):
     """One operation of the schema."""
 
     @property
+    def _asked_view(self) -> Any:
+        return self.view
+
+    def _response(self, *parts: Any, **options: Any) -> Any:
+        return self._get_response_for_code(*parts, **options)  # type: ignore[no-untyped-call]  # the framework has no types
+
+    @property
     def _told(self) -> Operation:
-        found = operation_of(getattr(self.view, self.method.lower()))
+        found = operation_of(getattr(self._asked_view, self.method.lower()))
         if found is None:
             raise NotImplementedError(f"{self.method} {self.path} says not what it takes")
         return found
@@ -93,13 +99,13 @@ class ApiSchema(AutoSchema):
 
     def get_description(self) -> str:  # type: ignore[override]  # always text here
         """Which permission it takes."""
-        needed = self.view.permissions[self.method]
+        needed = self._asked_view.permissions[self.method]
         said = f"Takes the permission `{needed}`." if needed is not None else "Takes no permission."
-        return f"{said} For the installation's operators." if self.method in self.view.staff_only else said
+        return f"{said} For the installation's operators." if self.method in self._asked_view.staff_only else said
 
     def get_tags(self) -> list[str]:
         """The view's."""
-        return [self.view.tag]
+        return [self._asked_view.tag]
 
     def get_request_serializer(self) -> Any:
         """The body's shape."""
@@ -131,7 +137,7 @@ class ApiSchema(AutoSchema):
                     description="The `ETag` of the version that this is a change of; `*`: whichever.",
                 )
             )
-        if told.gives is not None and told.gives is self.view.shows and not told.paged:
+        if told.gives is not None and told.gives is self._asked_view.shows and not told.paged:
             found.append(
                 OpenApiParameter(
                     "ETag", str, OpenApiParameter.HEADER, response=[told.status], description="The version."
@@ -141,7 +147,7 @@ class ApiSchema(AutoSchema):
 
     @property
     def _is_versioned(self) -> bool:
-        view = self.view
+        view = self._asked_view
         return self.method != "GET" and view.rows is not None and view.shows is not None and "{" in self.path
 
     def _get_response_bodies(self, direction: Any = "response") -> Any:
@@ -149,7 +155,7 @@ class ApiSchema(AutoSchema):
         found: dict[str, Any] = {}
         if told.text:
             body: Any = {"type": "string"}
-            found["200"] = self._get_response_for_code(
+            found["200"] = self._response(
                 OpenApiResponse(body, description=told.summary),
                 "200",
                 media_types=told.text.split(),
@@ -159,11 +165,11 @@ class ApiSchema(AutoSchema):
             found["204"] = {"description": "Done."}
         else:
             shape: Any = page_shape(told.gives) if told.paged else told.gives
-            found[str(told.status)] = self._get_response_for_code(
+            found[str(told.status)] = self._response(
                 OpenApiResponse(shape, description=told.summary), str(told.status), direction=direction
             )
         for status in self._errors():
-            found[str(status)] = self._get_response_for_code(
+            found[str(status)] = self._response(
                 OpenApiResponse(ErrorAnswer, description=_ERRORS[status]), str(status), direction=direction
             )
         return found
