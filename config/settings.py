@@ -76,6 +76,7 @@ INSTALLED_APPS = [
     "apps.services",
     "apps.policies",
     "apps.objects",
+    "apps.configuration",
     "apps.gateway",
     "apps.launch",
 ]
