@@ -38,7 +38,7 @@ organizations:
     name: Acme
     timezone: Europe/Madrid
     members:
-      - {email: Ana@acme.test, role: owner}
+      - {email: Ana@acme.test, role: owner, reads_content: true}
       - {email: ben@acme.test, role: member}
     credentials:
       - label: main
@@ -98,6 +98,7 @@ def test_everything_is_made_as_it_is_stated(apply: Apply) -> None:
     assert acme.timezone == "Europe/Madrid"
     members = Membership.objects.filter(organization=acme).order_by("user__email")
     assert [(row.user.email, row.role) for row in members] == [("ana@acme.test", "owner"), ("ben@acme.test", "member")]
+    assert [row.reads_content for row in members] == [True, False]
     main = Credential.objects.get(label="main")
     assert (main.organization, main.weight, main.idle_timeout, main.secret()) == (acme, 3, 12.5, SECRET)
     assert main.drained_at is not None
@@ -135,6 +136,7 @@ def test_every_write_leaves_an_event_by_the_command(apply: Apply) -> None:
         "organization.created",
         "user.created",
         "membership.created",
+        "membership.updated",
         "credential.added",
         "credential.drained",
         "price.set",
@@ -319,6 +321,14 @@ def test_an_organization_may_change_hands(apply: Apply, acme: Organization, owne
     assert apply(text).code == 0
     assert Membership.objects.get(user=ben).role == Role.OWNER
     assert Membership.objects.get(user=owner).role == Role.MEMBER
+
+
+def test_people_made_by_a_file_may_do_no_more_than_their_role(apply: Apply, acme: Organization, owner: User) -> None:
+    apply("version: 1\norganizations:\n- slug: acme\n  members: [{email: ben@acme.test, role: member}]\n")
+
+    ben = User.objects.get(email="ben@acme.test")
+    assert not ben.is_superuser
+    assert not ben.has_usable_password()
 
 
 # --- Secrets ---

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from apps.configuration.fields import Field, one_of, text
+from apps.configuration.fields import Field, one_of, switch, text
 from apps.configuration.section import Found, Owner, Section, Stated, Values
 from apps.core.actor import Actor
 from apps.orgs.actions import member_add, member_remove, member_update, user_create
@@ -19,6 +19,7 @@ class Members(Section):
     fields = (
         Field(name="email", read=lambda node: text(node).lower(), required=True),
         Field(name="role", read=one_of(Role.values), required=True),
+        Field(name="reads_content", read=switch, default=False),
     )
 
     def label(self, values: Values) -> str:
@@ -28,7 +29,10 @@ class Members(Section):
     def rows(self, owner: Owner) -> list[Found]:
         """By e-mail."""
         members = Membership.objects.filter(organization=owner).select_related("user", "organization")
-        return [self.found({"email": row.user.email, "role": row.role}, row) for row in members.order_by("user__email")]
+        return [
+            self.found({"email": row.user.email, "role": row.role, "reads_content": row.reads_content}, row)
+            for row in members.order_by("user__email")
+        ]
 
     def add(self, owner: Owner, values: Values, actor: Actor) -> Sequence[str]:
         """Add a person, and the account if there is none."""
@@ -38,13 +42,15 @@ class Members(Section):
         if user is None:
             user = user_create(email=values["email"], password=None, actor=actor)
             notes.append("a new account, without a password: `manage.py sign_in_link` lets its owner in")
-        member_add(organization=owner, user=user, role=values["role"], actor=actor)
+        row = member_add(organization=owner, user=user, role=values["role"], actor=actor)
+        if values["reads_content"]:
+            member_update(membership=row, reads_content=True, actor=actor)
         return notes
 
     def change(self, owner: Owner, found: Found, values: Values, actor: Actor) -> Sequence[str]:
-        """Change the role."""
+        """Change the role, and what else the member may."""
         del owner
-        member_update(membership=found.row, role=values["role"], actor=actor)
+        member_update(membership=found.row, role=values["role"], reads_content=values["reads_content"], actor=actor)
         return ()
 
     def remove(self, owner: Owner, found: Found, actor: Actor) -> bool:
