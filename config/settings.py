@@ -74,6 +74,7 @@ INSTALLED_APPS = [
     "apps.audit",
     "apps.orgs",
     "apps.orgs.sso",
+    "apps.orgs.invitations",
     "apps.providers",
     "apps.services",
     "apps.policies",

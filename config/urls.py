@@ -27,4 +27,5 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("sso/", include("apps.orgs.sso.urls")),
     path("", include("apps.orgs.urls")),
+    path("", include("apps.orgs.invitations.urls")),
 ]
