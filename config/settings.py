@@ -72,6 +72,7 @@ INSTALLED_APPS = [
     "apps.core",
     "apps.audit",
     "apps.orgs",
+    "apps.orgs.invitations",
     "apps.providers",
     "apps.services",
     "apps.policies",

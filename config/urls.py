@@ -26,4 +26,5 @@ urlpatterns = [
     path("admin/password_change/", admin.site.admin_view(OwnPassword.as_view())),
     path("admin/", admin.site.urls),
     path("", include("apps.orgs.urls")),
+    path("", include("apps.orgs.invitations.urls")),
 ]
