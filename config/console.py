@@ -12,7 +12,8 @@ from django.utils.translation import gettext_lazy as _
 
 def _link(title: Any, icon: str, model: str) -> dict[str, Any]:
     def is_offered(request: HttpRequest) -> bool:
-        page = admin.site.get_model_admin(apps.get_model(*model.split("_", 1)))
+        label, _underscore, name = model.partition("_")
+        page = admin.site.get_model_admin(apps.get_model(label, name))
         return bool(page.has_module_permission(request))
 
     return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{model}_changelist"), "permission": is_offered}

@@ -346,6 +346,9 @@ class ConsoleAdmin(ModelAdmin):
         changed, refusals, total = 0, [], 0
         for row in rows:
             total += 1
+            if self._is_hosted_for(request, row):
+                refusals.append(_("%(row)s is offered to everybody: platform staff alone change it.") % {"row": row})
+                continue
             try:
                 changed += perform(row)
             except ValidationError as refusal:

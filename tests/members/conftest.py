@@ -28,6 +28,7 @@ def rows_of(organization: Any) -> Rows:
     from apps.audit.models import AdminEvent, RequestRecord
     from apps.objects.models import OwnedObject
     from apps.orgs.invitations.actions import invitation_create
+    from apps.orgs.keys.actions import key_issue
     from apps.policies.actions.adjustments import adjustment_record
     from apps.policies.actions.budgets import Subject, budget_create
     from apps.policies.actions.policies import policy_create
@@ -105,6 +106,9 @@ def rows_of(organization: Any) -> Rows:
         ),
         "audit_requestrecord": record,
         "audit_adminevent": AdminEvent.objects.get(target_id=token.pk),
+        "keys_managementkey": key_issue(
+            name=f"{slug} key", permissions=["services.read"], most=["services.read"], **own
+        )[0],
         "invitations_invitation": invitation_create(email=f"new@{slug}.test", role="member", **own)[0],
     }
 
