@@ -102,6 +102,7 @@ UNFOLD: dict[str, Any] = {
                     _link(_("Memberships"), "group", "orgs_membership"),
                     _link(_("Management keys"), "vpn_key", "keys_managementkey"),
                     _link(_("Invitations"), "forward_to_inbox", "invitations_invitation"),
+                    _link(_("Identities"), "badge", "sso_identity"),
                 ],
             },
         ],
