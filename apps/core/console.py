@@ -134,6 +134,8 @@ class ConsoleAdmin(ModelAdmin):
         organization = own_organization(request)
         if organization is None:
             return rows
+        if not may(request, self.permission_read):
+            return rows.none()
         own = models.Q(**{self.organization_lookup: organization.pk})
         if self.shows_hosted:
             own |= models.Q(**{self.organization_lookup: None})

@@ -134,7 +134,6 @@ class OrganizationAdmin(ConsoleAdmin):
 class UserAdmin(ConsoleAdmin):
     """People: add, rename, switch off, hand out a sign-in link, set a password."""
 
-    organization_lookup = "memberships__organization"
     list_display = ("email", "name", "belongs", "state", "last_login")
     list_filter = ("is_active",)
     search_fields = ("email", "name")

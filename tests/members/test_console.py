@@ -10,6 +10,7 @@ from django.urls import reverse
 from apps.core.console import ConsoleAdmin
 from apps.orgs.models import Membership, Organization, Role, User
 from apps.orgs.roles import PERMISSIONS
+from apps.orgs.sso.models import Identity
 from tests.members.conftest import Rows
 
 ROLES = list(Role)
@@ -26,7 +27,10 @@ def pages() -> dict[str, ConsoleAdmin]:
 def with_people(rows: Rows, organization: Organization) -> Rows:
     membership = Membership.objects.filter(organization=organization).first()
     assert membership is not None
-    return {**rows, "orgs_membership": membership, "orgs_user": membership.user}
+    identity = Identity.objects.create(
+        user=membership.user, issuer="https://id.test", subject=organization.slug, email=membership.user.email
+    )
+    return {**rows, "orgs_membership": membership, "orgs_user": membership.user, "sso_identity": identity}
 
 
 @pytest.mark.parametrize("role", ROLES)
