@@ -6,16 +6,18 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
+from apps.api import schedule as api_schedule
 from apps.audit import schedule as audit_schedule
 from apps.core import schedule as core_schedule
 from apps.core.databases import celery_url, django_database
-from apps.core.env import boolean, env, header, log_level, networks, path, seconds, size, text, whole, words
+from apps.core.env import boolean, env, header, log_level, networks, path, rate, seconds, size, text, whole, words
 from apps.core.mail import mail_server
 from apps.core.sealing import Keyring
 from apps.objects import schedule as objects_schedule
+from apps.orgs.sso.configuration import group_roles
 from apps.policies import schedule as policies_schedule
 from apps.providers import schedule as providers_schedule
-from config import console
+from config import console, rest
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -69,13 +71,21 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.sessions",
     "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "apps.core",
     "apps.audit",
     "apps.orgs",
+    "apps.orgs.keys",
+    "apps.orgs.sso",
+    "apps.orgs.invitations",
     "apps.providers",
     "apps.services",
     "apps.policies",
     "apps.objects",
+    "apps.api",
+    "apps.configuration",
     "apps.gateway",
     "apps.launch",
 ]
@@ -106,6 +116,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "apps.orgs.sso.context.single_sign_on",
             ]
         },
     }
@@ -130,8 +141,27 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "apps.orgs.sso.backend.SingleSignOn",
+]
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
+
+# --- Single sign-on ---
+OIDC_ISSUER = env("OIDC_ISSUER", text, "")  # unset: there is none
+OIDC_CLIENT_ID = env("OIDC_CLIENT_ID", text, "")
+OIDC_CLIENT_SECRET = env("OIDC_CLIENT_SECRET", text, "")
+OIDC_PROVIDER_NAME = env("OIDC_PROVIDER_NAME", text, "SSO")  # what people call it
+OIDC_SCOPES = env("OIDC_SCOPES", text, "openid email profile")
+OIDC_ALLOWED_DOMAINS = env("OIDC_ALLOWED_DOMAINS", words, "")  # of e-mails; unset: any
+OIDC_TRUST_EMAILS = env(
+    "OIDC_TRUST_EMAILS", boolean, "false"
+)  # where the provider never says whether they are verified
+OIDC_AUTO_JOIN = env("OIDC_AUTO_JOIN", boolean, "false")  # newcomers become members without an invitation
+OIDC_ORGANIZATION = env("OIDC_ORGANIZATION", text, "")  # the one they join, where there are several
+OIDC_GROUPS_CLAIM = env("OIDC_GROUPS_CLAIM", text, "groups")
+OIDC_GROUP_ROLES = env("OIDC_GROUP_ROLES", group_roles, "")
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English"))]
@@ -139,6 +169,12 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 FORMAT_MODULE_PATH = ["config.formats"]
 TIME_ZONE = "UTC"
 USE_TZ = True
+
+# --- REST API ---
+API_RATE_LIMIT = env("API_RATE_LIMIT", rate, "600/m")  # requests of one key or person
+API_FAILURE_LIMIT = env("API_FAILURE_LIMIT", rate, "60/m")  # requests from one address that nobody is known behind
+REST_FRAMEWORK = rest.FRAMEWORK
+SPECTACULAR_SETTINGS = rest.SCHEMA
 
 # --- Data plane ---
 MAX_BODY_BYTES = env("MAX_BODY_BYTES", size, "32M")
@@ -185,6 +221,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     **policies_schedule.SCHEDULE,
     **objects_schedule.SCHEDULE,
     **providers_schedule.SCHEDULE,
+    **api_schedule.SCHEDULE,
 }
 
 # --- Mail ---

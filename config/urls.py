@@ -25,5 +25,8 @@ urlpatterns = [
     path("admin/login/", _login),
     path("admin/password_change/", admin.site.admin_view(OwnPassword.as_view())),
     path("admin/", admin.site.urls),
+    path("api/", include("apps.api.urls")),
+    path("sso/", include("apps.orgs.sso.urls")),
     path("", include("apps.orgs.urls")),
+    path("", include("apps.orgs.invitations.urls")),
 ]
