@@ -53,17 +53,6 @@ class PasswordForm(forms.Form):
         return values
 
 
-class OwnPasswordForm(AdminOwnPasswordChangeForm):
-    """One's own password, which needs the old one."""
-
-    actor: Actor
-
-    def save(self, commit: bool = True) -> User:  # noqa: ARG002, FBT001, FBT002 - Django's signature
-        """Set it as every password is set: with an admin event."""
-        self.user = user_password_set(user=self.user, password=self.cleaned_data["new_password1"], actor=self.actor)
-        return self.user
-
-
 class MembershipForm(ConsoleForm):
     """Who belongs where, as what."""
 
