@@ -215,7 +215,9 @@ ACCOUNT_FORMS = {"login": "apps.orgs.people.forms.SignInForm"}
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
-ACCOUNT_RATE_LIMITS = MFA_RATE_LIMITS = False  # apps.core.web.limited does it, with Retry-After and while Valkey is away
+ACCOUNT_RATE_LIMITS = MFA_RATE_LIMITS = (
+    False  # apps.core.web.limited does it, with Retry-After and while Valkey is away
+)
 MFA_ADAPTER = "apps.orgs.people.adapter.SecondFactorAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True

@@ -95,9 +95,7 @@ def organization_resume(*, organization: Organization, actor: Actor) -> bool:
 
 
 @transaction.atomic
-def owner_create(
-    *, organization: Organization, email: str, password: str | None, actor: Actor, name: str = ""
-) -> User:
+def owner_create(*, organization: Organization, email: str, password: str | None, actor: Actor, name: str = "") -> User:
     """Create a user who owns `organization`; without a password, one who signs in by link only.
 
     Until roles decide what a member sees, whoever may open the console sees all of it: the owner is a superuser too.
@@ -109,9 +107,7 @@ def owner_create(
 
 
 @transaction.atomic
-def user_create(
-    *, email: str, password: str | None, actor: Actor, name: str = "", email_verified: bool = True
-) -> User:
+def user_create(*, email: str, password: str | None, actor: Actor, name: str = "", email_verified: bool = True) -> User:
     """Create a user of the console, without a membership yet; `owner_create` says what the user may do.
 
     `email_verified`: whoever creates the user vouches for the address; False: its owner has yet to show that it is theirs.

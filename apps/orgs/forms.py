@@ -5,10 +5,8 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from apps.core.actor import Actor
 from apps.core.console import ConsoleForm
-from apps.core.theme import AdminOwnPasswordChangeForm, PasswordInput, Select
-from apps.orgs.actions import user_password_set
+from apps.core.theme import PasswordInput, Select
 from apps.orgs.models import Membership, Organization, Role, User
 
 

@@ -51,9 +51,8 @@ class PeopleAdapter(DefaultAccountAdapter):
         """Refuse a sign-up that no rule allows."""
         email = super().clean_email(email)
         request = current.request
-        if not request.user.is_authenticated and request.resolver_match.url_name == "account_signup":
-            if not may_sign_up(request, email):
-                raise ValidationError(_("This e-mail may not sign up here: ask for an invitation."))
+        if request.resolver_match.url_name == "account_signup" and not may_sign_up(request, email):
+            raise ValidationError(_("This e-mail may not sign up here: ask for an invitation."))
         return email
 
     def save_user(self, request: HttpRequest, user: User, form: BaseForm, commit: bool = True) -> User:  # noqa: ARG002, FBT001, FBT002 - allauth's signature
@@ -107,12 +106,12 @@ class SecondFactorAdapter(DefaultMFAAdapter):
 
     def encrypt(self, text: str) -> str:
         """Seal with the installation's key."""
-        return settings.SEALING_KEYS.seal(text, _PLACE).hex()  # type: ignore[no-any-return]  # settings have no types
+        return settings.SEALING_KEYS.seal(text, _PLACE).hex()
 
     def decrypt(self, encrypted_text: str) -> str:
         """Open; a secret that no key of SEALING_KEYS opens is no secret of ours, and no code fits it."""
         try:
-            return settings.SEALING_KEYS.open(bytes.fromhex(encrypted_text), _PLACE)  # type: ignore[no-any-return]  # settings have no types
+            return settings.SEALING_KEYS.open(bytes.fromhex(encrypted_text), _PLACE)
         except (SealingError, ValueError) as error:
             raise self.validation_error("incorrect_code") from error
 

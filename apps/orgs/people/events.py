@@ -29,9 +29,7 @@ from apps.orgs.selectors import user_by_email
 def note(action: str, request: HttpRequest, user: User, **after: Any) -> None:
     """An event about `user`, by `user`. It belongs to no organization: people belong to themselves."""
     with at_the_door():
-        event_record(
-            action, actor=person_actor(request, user), target=user, organization_id=None, after=after or None
-        )
+        event_record(action, actor=person_actor(request, user), target=user, organization_id=None, after=after or None)
 
 
 @receiver(user_logged_in)

@@ -33,7 +33,9 @@ def factors_reseal(*, actor: Actor) -> int:
     for factor in Authenticator.objects.select_for_update().order_by("pk"):
         data: dict[str, Any] = factor.data
         names = [
-            name for name in _SEALED if name in data and keyring.key_id_of(bytes.fromhex(data[name])) != keyring.sealing_key_id
+            name
+            for name in _SEALED
+            if name in data and keyring.key_id_of(bytes.fromhex(data[name])) != keyring.sealing_key_id
         ]
         if not names:
             continue

@@ -1,4 +1,4 @@
-"""E-mails about signing in: handed to the mail server after the answer, so that nobody can tell by the clock whether there is one."""
+"""E-mails about signing in: handed to the mail server in the background, so that no clock tells whether there was one to send."""
 
 from concurrent.futures import ThreadPoolExecutor
 

@@ -54,6 +54,7 @@ def _lacks_second_factor(request: HttpRequest, user: User) -> bool:
 
 def has_second_factor(user: User) -> bool:
     """An authenticator app or a passkey."""
-    return Authenticator.objects.filter(
+    found: bool = Authenticator.objects.filter(
         user=user, type__in=[Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN]
     ).exists()
+    return found

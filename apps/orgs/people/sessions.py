@@ -1,5 +1,6 @@
 """Where people are signed in, and ending that."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -36,9 +37,9 @@ def session_note(request: HttpRequest, user: User) -> UserSession:
 def session_seen(request: HttpRequest) -> None:
     """Keep when and from where the current session was used last, to the minute."""
     moment = now()
-    UserSession.objects.filter(
-        session_key=request.session.session_key, last_seen_at__lt=moment - _NOTED_EVERY
-    ).update(last_seen_at=moment, ip=request_address(request) or NO_ADDRESS, user_agent=_browser(request))
+    UserSession.objects.filter(session_key=request.session.session_key, last_seen_at__lt=moment - _NOTED_EVERY).update(
+        last_seen_at=moment, ip=request_address(request) or NO_ADDRESS, user_agent=_browser(request)
+    )
 
 
 def sessions_of(user: User) -> list[UserSession]:
@@ -64,16 +65,25 @@ def sessions_end(*, user: User, actor: Actor, except_key: str | None = None) -> 
     return ended
 
 
+_BROWSERS = {"Edg/": "Edge", "OPR/": "Opera", "Firefox/": "Firefox", "Chrome/": "Chrome", "Safari/": "Safari"}
+_SYSTEMS = {
+    "Android": "Android",
+    "iPhone": "iPhone",
+    "iPad": "iPad",
+    "Windows": "Windows",
+    "Mac OS X": "macOS",
+    "CrOS": "ChromeOS",
+    "Linux": "Linux",
+}
+
+
 def browser_name(user_agent: str) -> tuple[str, str]:
     """A browser and its system, as far as a User-Agent tells; empty where it does not."""
-    browsers = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
-    systems = (("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Windows", "Windows"))
-    systems = (*systems, ("Mac OS X", "macOS"), ("CrOS", "ChromeOS"), ("Linux", "Linux"))
-    return _first(browsers, user_agent), _first(systems, user_agent)
+    return _first(_BROWSERS, user_agent), _first(_SYSTEMS, user_agent)
 
 
-def _first(marks: tuple[tuple[str, str], ...], text: str) -> str:
-    return next((name for mark, name in marks if mark in text), "")
+def _first(marks: Mapping[str, str], text: str) -> str:
+    return next((name for mark, name in marks.items() if mark in text), "")
 
 
 def _browser(request: HttpRequest) -> str:

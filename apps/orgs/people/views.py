@@ -94,7 +94,12 @@ def person_asked(request: HttpRequest) -> str:
 
 
 def to_sign_in(request: HttpRequest) -> HttpResponse:
-    """From the console's own address for it, keeping where the person was going."""
+    """From the console's own address for it, keeping where the person was going.
+
+    Who is signed in and comes here may not open the console; to be led back there would be a circle.
+    """
+    if request.user.is_authenticated:
+        return outside_page(request, "account/no_console.html", {}, status=403)
     following = request.GET.get(REDIRECT_FIELD_NAME)
     query = f"?{urlencode({REDIRECT_FIELD_NAME: following})}" if following else ""
     return HttpResponseRedirect(reverse("account_login") + query)
@@ -158,9 +163,7 @@ def sessions(request: HttpRequest) -> HttpResponse:
     """Where one is signed in; the button signs out everywhere else."""
     user = cast("User", request.user)
     if request.method == "POST":
-        ended = sessions_end(
-            user=user, actor=person_actor(request, user), except_key=request.session.session_key
-        )
+        ended = sessions_end(user=user, actor=person_actor(request, user), except_key=request.session.session_key)
         messages.success(request, _("Signed out everywhere else: %(count)d.") % {"count": ended})
         return HttpResponseRedirect(reverse("usersessions_list"))
     return render(request, "usersessions/usersession_list.html", {"sessions": sessions_of(user)})

@@ -41,7 +41,9 @@ class SetupForm(forms.Form):
             del self.fields["password"], self.fields["again"]
         elif sso:
             self.fields["password"].required = self.fields["again"].required = False
-            self.fields["password"].help_text = _("Empty: you sign in with single sign-on, which must know your e-mail.")
+            self.fields["password"].help_text = _(
+                "Empty: you sign in with single sign-on, which must know your e-mail."
+            )
 
     def clean(self) -> dict[str, Any]:
         """Both passwords must agree."""

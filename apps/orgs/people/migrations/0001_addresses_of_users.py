@@ -1,9 +1,11 @@
+from typing import Any
+
 from django.db import migrations
 
 from apps.core.isolation import isolate_person
 
 
-def note_addresses(apps, _schema_editor):
+def note_addresses(apps: Any, _schema_editor: Any) -> None:
     """Users made before this have no row of their address: operators gave it, and vouch for it."""
     user, address = apps.get_model("orgs", "User"), apps.get_model("account", "EmailAddress")
     known = set(address.objects.values_list("user_id", flat=True))

@@ -12,7 +12,7 @@ register = template.Library()
 @register.filter
 def dressed(field: BoundField) -> SafeString:
     """The field's widget in the console's clothes; its label says what a placeholder would."""
-    attrs = {} if isinstance(field.field.widget, CheckboxInput) else {"class": "tg-input"}
+    attrs: dict[str, str | bool] = {} if isinstance(field.field.widget, CheckboxInput) else {"class": "tg-input"}
     field.field.widget.attrs.pop("placeholder", None)
     return field.as_widget(attrs=attrs)
 
