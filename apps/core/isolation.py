@@ -25,11 +25,8 @@ BEGIN
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
             BEGIN
                 EXECUTE format('CREATE ROLE %I NOLOGIN NOBYPASSRLS', wanted);
-            EXCEPTION
-                WHEN duplicate_object OR unique_violation THEN NULL; -- another database of this server has just made it
-                WHEN insufficient_privilege THEN
-                    RAISE EXCEPTION 'The database user % may not create roles: have an administrator run {_CREATE}; '
-                        'GRANT {", ".join(ROLES)} TO %', current_user, current_user;
+            EXCEPTION WHEN duplicate_object OR unique_violation THEN
+                NULL; -- another database of this server has just made it
             END;
         END IF;
         IF NOT pg_has_role(current_user, wanted, 'SET') THEN
@@ -37,6 +34,10 @@ BEGIN
         END IF;
         EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), wanted);
     END LOOP;
+EXCEPTION WHEN insufficient_privilege THEN
+    RAISE EXCEPTION 'The database user % may neither make nor take the roles that keep organizations apart. Have an administrator '
+        'of the server run, but for roles that exist: {_CREATE}; and then: GRANT {", ".join(ROLES)} TO %;',
+        current_user, current_user;
 END $$;
 """
 

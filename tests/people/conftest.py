@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import re
 import struct
 import time
 from collections.abc import Iterator
@@ -84,8 +85,4 @@ def add_app(client: Client) -> tuple[str, list[str]]:
     secret = client.session["mfa.totp.secret"]
     done = client.post("/account/security/app/", {"code": totp_code(secret)}, follow=True)
     assert done.redirect_chain[-1][0] == "/account/security/recovery-codes/", done.content
-    return secret, [
-        word
-        for word in done.content.decode().split()
-        if len(word.split(">")[-1]) == 10 and word.split(">")[-1].isdigit()
-    ]
+    return secret, re.findall(r"\b\d{10}\b", done.content.decode())
