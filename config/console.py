@@ -93,6 +93,7 @@ UNFOLD: dict[str, Any] = {
                     _link(_("Organizations"), "domain", "orgs_organization"),
                     _link(_("Users"), "person", "orgs_user"),
                     _link(_("Memberships"), "group", "orgs_membership"),
+                    _link(_("Invitations"), "forward_to_inbox", "invitations_invitation"),
                 ],
             },
         ],

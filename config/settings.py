@@ -76,6 +76,7 @@ INSTALLED_APPS = [
     "apps.core",
     "apps.audit",
     "apps.orgs",
+    "apps.orgs.invitations",
     "apps.orgs.people",
     "apps.providers",
     "apps.services",

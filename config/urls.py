@@ -19,4 +19,5 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("apps.orgs.setup.urls")),
     path("", include("apps.orgs.people.urls")),
+    path("", include("apps.orgs.invitations.urls")),
 ]

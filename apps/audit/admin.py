@@ -71,6 +71,7 @@ class Step:
 class RequestRecordAdmin(ReadOnlyAdmin):
     """Requests, newest first."""
 
+    permission_read = "records.read"
     list_display = ("arrived", "short_id", "service", "model_asked", "outcome", "tokens", "cost", "first_byte", "total")
     list_display_links = ("arrived", "short_id")
     list_select_related = ("service",)
@@ -179,6 +180,7 @@ class RequestRecordAdmin(ReadOnlyAdmin):
 class AdminEventAdmin(ReadOnlyAdmin):
     """What operators changed, newest first."""
 
+    permission_read = "events.read"
     list_display = ("happened", "action", "target_label", "summary", "actor_label", "door", "organization")
     list_select_related = ("organization",)
     list_filter = (WhenFilter, DoorFilter, ("organization", WhoseFilter))

@@ -2,6 +2,10 @@
 
 The console is Django's admin in django-unfold's clothes. Admin writes rows itself and keeps a log of its own; here an action
 writes (rule, transaction, admin event), and admin's log stays empty.
+
+Who may see and do what is the request's access (apps.orgs.access), which each page asks for by the names of permissions. The
+database shows an organization's people its own rows alone; the pages say the same once more, and leave the organization out where
+there is only one.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,6 +15,7 @@ from django import forms
 from django.contrib import messages
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.options import IS_POPUP_VAR
+from django.contrib.admin.utils import flatten_fieldsets
 from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, ValidationError
 from django.db import models
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -35,12 +40,34 @@ def request_actor(request: HttpRequest) -> Actor:
     return Actor(door="admin", label=user.get_username(), user_id=user.pk, address=request_address(request))
 
 
+def may(request: HttpRequest, permission: str) -> bool:
+    """Whether who asks may do it; the empty permission is platform staff's alone."""
+    access = getattr(request, "access", None)
+    if access is None:
+        return False
+    return bool(access.may(permission) if permission else access.is_platform_staff)
+
+
+def own_organization(request: HttpRequest) -> Any:
+    """The one organization that who asks may see; None: platform staff, who see all."""
+    return getattr(getattr(request, "access", None), "organization", None)
+
+
 class ConsoleForm(_ModelForm):
     """A form whose last step of validation is the action itself, so that what an action refuses shows at its field."""
 
     request: HttpRequest
     console: "ConsoleAdmin"
     saved: models.Model | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        organization = own_organization(self.request)
+        if organization is not None and "organization" in self.fields:
+            # Theirs, whatever is sent: what is disabled is not read.
+            self.fields["organization"].disabled = True
+            if self.instance._state.adding:
+                self.initial["organization"] = organization.pk
 
     def _post_clean(self) -> None:
         # Instead of ModelForm's, which writes into the instance and validates that: actions do both, on a row they locked.
@@ -69,8 +96,15 @@ class ConsoleForm(_ModelForm):
 
 
 class ConsoleAdmin(ModelAdmin):
-    """A page over rows that only actions write. Deleting is off unless a subclass offers an action for it."""
+    """A page over rows that only actions write. Deleting is off unless a subclass offers an action for it.
 
+    `permission_read`, `permission_write`: what it takes, by name; empty: platform staff's alone.
+    """
+
+    permission_read = ""
+    permission_write = ""
+    organization_lookup = "organization"  # from a row to whose it is
+    shows_hosted = False  # rows of no organization are offered to all: their people see them, and change nothing
     form = ConsoleForm
     list_per_page = 50
     compressed_fields = True  # unfold: labels beside their fields
@@ -85,9 +119,97 @@ class ConsoleAdmin(ModelAdmin):
         raise NotImplementedError
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        """The form, knowing for whom it acts."""
+        """The form, knowing for whom it acts. It has the organization, also where that is not shown."""
+        if own_organization(request) is not None and "fields" not in kwargs:
+            kwargs["fields"] = flatten_fieldsets(super().get_fieldsets(request, obj))
         form = super().get_form(request, obj, change, **kwargs)
         return type(form.__name__, (form,), {"request": request, "console": self})
+
+    # --- Who sees what ---
+
+    def get_queryset(self, request: HttpRequest) -> "models.QuerySet[Any]":
+        """The rows of the organization of who asks, and those offered to all."""
+        rows = super().get_queryset(request)
+        organization = own_organization(request)
+        if organization is None:
+            return rows
+        own = models.Q(**{self.organization_lookup: organization.pk})
+        if self.shows_hosted:
+            own |= models.Q(**{self.organization_lookup: None})
+        return rows.filter(own)
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Without the organization where there is only one."""
+        columns = super().get_list_display(request)
+        return columns if own_organization(request) is None else [each for each in columns if each != "organization"]
+
+    def get_list_filter(self, request: HttpRequest) -> Any:
+        """Without the organization where there is only one."""
+        filters = super().get_list_filter(request)
+        if own_organization(request) is None:
+            return filters
+        return [each for each in filters if (each[0] if isinstance(each, tuple) else each) != "organization"]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Without the organization where there is only one."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if own_organization(request) is None:
+            return fieldsets
+        return [
+            (title, {**options, "fields": [each for each in options["fields"] if each != "organization"]})
+            for title, options in fieldsets
+        ]
+
+    def get_actions(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """What is done with selected rows is for who may change them."""
+        return super().get_actions(request, *args, **kwargs) if may(request, self.permission_write) else {}
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Whether the page is offered at all."""
+        return may(request, self.permission_read)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whoever may read them."""
+        return may(request, self.permission_read)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Whoever may write them."""
+        return may(request, self.permission_write)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whoever may write them; what is offered to all, platform staff alone."""
+        return may(request, self.permission_write) and not self._is_hosted_for(request, obj)
+
+    def has_act_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Whether who asks may press the buttons that change a row: those of lists too, which name none."""
+        if not may(request, self.permission_write):
+            return False
+        if object_id is None or own_organization(request) is None or not self.shows_hosted:
+            return True
+        return not self._is_hosted_for(request, self.get_object(request, str(object_id)))
+
+    def has_look_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Whether who asks may press the buttons that only show something."""
+        return may(request, self.permission_read)
+
+    def has_staff_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """For the buttons that are platform staff's alone."""
+        return may(request, "")
+
+    def _is_hosted_for(self, request: HttpRequest, row: Any) -> bool:
+        """Whether the row is the installation's, and who asks is an organization's."""
+        return (
+            self.shows_hosted
+            and own_organization(request) is not None
+            and row is not None
+            and row.organization_id is None
+        )
+
+    def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> Any:
+        # Admin would redirect to the overview; others' rows and none at all are the same: not found.
+        raise Http404
+
+    # --- Pages ---
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """With one button: to save."""
@@ -177,7 +299,7 @@ class ConsoleAdmin(ModelAdmin):
             try:
                 done = perform(form.cleaned_data)
             except ValidationError as refusal:
-                refused = _show_in(form, refusal)
+                refused = show_in(form, refusal)
             else:
                 if not isinstance(done, str):
                     return done
@@ -235,7 +357,7 @@ class ReadOnlyAdmin(ConsoleAdmin):
         return False
 
 
-def _show_in(form: forms.Form, refusal: ValidationError) -> str:
+def show_in(form: forms.Form, refusal: ValidationError) -> str:
     """Put what was refused at its fields; what has none is returned."""
     if not hasattr(refusal, "error_dict"):
         return one_sentence(refusal)

@@ -57,9 +57,14 @@ if TYPE_CHECKING:
         """Pages without a last one: nothing is counted."""
 
     def action[F: Callable[..., Any]](
-        *, description: Any, url_path: str, icon: str, variant: ActionVariant = ActionVariant.DEFAULT
+        *,
+        description: Any,
+        url_path: str,
+        icon: str,
+        variant: ActionVariant = ActionVariant.DEFAULT,
+        takes: str = "act",
     ) -> Callable[[F], F]:
-        """A button on a row's page, and the view behind it."""
+        """A button on a row's page, and the view behind it. `takes`: act, look or staff (apps.core.console)."""
 
     def display[F: Callable[..., Any]](
         *, description: Any, label: dict[Any, str] | None = None, ordering: str | None = None
@@ -69,7 +74,8 @@ if TYPE_CHECKING:
 else:
     from unfold.admin import ModelAdmin
     from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter, DropdownFilter
-    from unfold.decorators import action, display
+    from unfold.decorators import action as _action
+    from unfold.decorators import display
     from unfold.enums import ActionVariant
     from unfold.forms import AdminOwnPasswordChangeForm
     from unfold.paginator import InfinitePaginator
@@ -80,6 +86,10 @@ else:
     from unfold.widgets import UnfoldAdminTextareaWidget as Textarea
     from unfold.widgets import UnfoldAdminTextInputWidget as TextInput
     from unfold.widgets import UnfoldBooleanWidget as CheckboxInput
+
+    def action(*, takes="act", **options):  # noqa: ANN003, ANN001, ANN201, D103 - typed and described above
+        return _action(permissions=[takes], **options)
+
 
 __all__ = [
     "ActionVariant",

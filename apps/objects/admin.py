@@ -19,6 +19,7 @@ from apps.objects.models import OwnedObject
 class OwnedObjectAdmin(ReadOnlyAdmin):
     """Files, batches and responses, newest first."""
 
+    permission_read = "records.read"
     list_display = ("made", "kind", "upstream_id", "service", "credential", "model", "state")
     list_display_links = ("made", "upstream_id")
     list_select_related = ("service", "credential")

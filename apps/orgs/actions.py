@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from allauth.account.models import EmailAddress
+from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -17,6 +18,7 @@ from django.utils.translation import gettext as _
 from apps.audit.actions import differences, event_record, facts
 from apps.core.actor import Actor
 from apps.core.rows import save_valid
+from apps.orgs.giving import check_may_give, check_may_open_content
 from apps.orgs.models import Membership, Organization, Role, SignInLink, User
 
 _ORGANIZATION_FIELDS = {
@@ -98,22 +100,30 @@ def organization_resume(*, organization: Organization, actor: Actor) -> bool:
 def owner_create(*, organization: Organization, email: str, password: str | None, actor: Actor, name: str = "") -> User:
     """Create a user who owns `organization`; without a password, one who signs in by link only.
 
-    Until roles decide what a member sees, whoever may open the console sees all of it: the owner is a superuser too.
+    Where there is one organization alone (TENANCY), whoever owns it runs the installation: platform staff too.
     Raises ValidationError, also when a user with this e-mail exists (`member_add` is for those).
     """
-    user = user_create(email=email, name=name, password=password, actor=actor)
-    member_add(organization=organization, user=user, role=Role.OWNER, actor=actor)
+    is_staff = getattr(settings, "TENANCY", "single") == "single"
+    user = user_create(email=email, name=name, password=password, actor=actor, is_platform_staff=is_staff)
+    member_join(organization=organization, user=user, role=Role.OWNER, actor=actor)
     return user
 
 
 @transaction.atomic
-def user_create(*, email: str, password: str | None, actor: Actor, name: str = "", email_verified: bool = True) -> User:
-    """Create a user of the console, without a membership yet; `owner_create` says what the user may do.
+def user_create(
+    *,
+    email: str,
+    password: str | None,
+    actor: Actor,
+    name: str = "",
+    is_platform_staff: bool = False,
+    email_verified: bool = True,
+) -> User:
+    """Create a user, who belongs nowhere yet and sees nothing: memberships say what the user may do. Raises ValidationError.
 
     `email_verified`: whoever creates the user vouches for the address; False: its owner has yet to show that it is theirs.
-    Raises ValidationError.
     """
-    user = User(email=email.strip().lower(), name=name, is_staff=True, is_superuser=True)
+    user = User(email=email.strip().lower(), name=name, is_staff=True, is_superuser=is_platform_staff)
     _set_password(user, password)
     save_valid(user)
     EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=email_verified)
@@ -123,15 +133,17 @@ def user_create(*, email: str, password: str | None, actor: Actor, name: str = "
 
 @transaction.atomic
 def user_update(*, user: User, actor: Actor, **changes: Any) -> User:
-    """Change `email`, `name` or `is_active`. Raises ValidationError; TypeError for anything else.
+    """Change `email`, `name`, `is_active` or `is_superuser`. Raises ValidationError; TypeError for anything else.
 
     Whoever is switched off, or gets another e-mail, can use none of the sign-in links issued before.
     """
-    _only(changes, {"email", "name", "is_active"})
+    _only(changes, {"email", "name", "is_active", "is_superuser"})
     locked = User.objects.select_for_update().get(pk=user.pk)
     before = facts(locked)
     for field, value in changes.items():
         setattr(locked, field, value)
+    if before["is_superuser"] != locked.is_superuser and actor.user_id == locked.pk:
+        raise ValidationError({"is_superuser": _("Nobody changes what they may do themselves: ask another user to.")})
     if before["is_active"] and not locked.is_active:
         if actor.user_id == locked.pk:
             raise ValidationError({"is_active": _("You cannot switch yourself off: ask another user to.")})
@@ -160,27 +172,46 @@ def user_password_set(*, user: User, password: str | None, actor: Actor) -> User
 
 @transaction.atomic
 def member_add(*, organization: Organization, user: User, role: str, actor: Actor) -> Membership:
-    """Make `user` a member of `organization`. Raises ValidationError if the user is one already."""
-    membership = Membership(organization=organization, user=user, role=role)
-    save_valid(membership)
-    event_record(
-        "membership.created",
-        actor=actor,
-        target=membership,
-        organization_id=organization.pk,
-        after=facts(membership),
-    )
-    return membership
+    """Make `user` a member of `organization`.
+
+    Raises ValidationError if the user is one already, and to an actor who may not give that role.
+    """
+    check_may_give(actor, organization, role)
+    return _membership_create(organization, user, role, actor)
 
 
 @transaction.atomic
-def member_update(*, membership: Membership, role: str, actor: Actor) -> Membership:
-    """Change the role. Raises ValidationError if the organization would be left without an owner."""
+def member_join(*, organization: Organization, user: User, role: str, actor: Actor) -> Membership:
+    """Make `user` a member, as somebody who may give that role has decided before: an invitation, or a rule of sign-in.
+
+    Who is a member already stays what they are.
+    """
+    Organization.objects.select_for_update().get(pk=organization.pk)
+    known = Membership.objects.filter(organization=organization, user=user).first()
+    return known if known is not None else _membership_create(organization, user, role, actor)
+
+
+@transaction.atomic
+def member_update(
+    *, membership: Membership, actor: Actor, role: str | None = None, reads_content: bool | None = None
+) -> Membership:
+    """Change the role, or whether the member sees what was asked and answered; None leaves it as it is.
+
+    Raises ValidationError if the organization would be left without an owner, to an actor who may not give or take that role,
+    and to everybody about themselves.
+    """
     locked = _locked_membership(membership)
     before = facts(locked)
-    if locked.role == Role.OWNER and role != Role.OWNER:
-        _check_not_last_owner(locked)
-    locked.role = role
+    if role is not None and role != locked.role:
+        _check_not_oneself(locked, actor, "role")
+        check_may_give(actor, locked.organization, locked.role, role)
+        if locked.role == Role.OWNER:
+            _check_not_last_owner(locked)
+        locked.role = role
+    if reads_content is not None and reads_content != locked.reads_content:
+        _check_not_oneself(locked, actor, "reads_content")
+        check_may_open_content(actor, locked.organization)
+        locked.reads_content = reads_content
     save_valid(locked)
     _note_change("membership.updated", locked, before, actor=actor, organization_id=locked.organization_id)
     return locked
@@ -188,7 +219,22 @@ def member_update(*, membership: Membership, role: str, actor: Actor) -> Members
 
 @transaction.atomic
 def member_remove(*, membership: Membership, actor: Actor) -> None:
-    """End a membership. Raises ValidationError if the organization would be left without an owner."""
+    """End a membership, one's own too.
+
+    Raises ValidationError if the organization would be left without an owner, and to an actor who may not take that role.
+    """
+    locked = _locked_membership(membership)
+    if actor.user_id != locked.user_id:
+        check_may_give(actor, locked.organization, locked.role)
+    member_end(membership=locked, actor=actor)
+
+
+@transaction.atomic
+def member_end(*, membership: Membership, actor: Actor) -> None:
+    """End a membership, as the directory decides that the organization's people come from (SCIM, single sign-on).
+
+    Raises ValidationError if the organization would be left without an owner.
+    """
     locked = _locked_membership(membership)
     if locked.role == Role.OWNER:
         _check_not_last_owner(locked)
@@ -272,6 +318,24 @@ def _set_password(user: User, password: str | None) -> None:
         except ValidationError as error:
             raise ValidationError({"password": error.messages}) from error
     user.set_password(password)
+
+
+def _membership_create(organization: Organization, user: User, role: str, actor: Actor) -> Membership:
+    membership = Membership(organization=organization, user=user, role=role)
+    save_valid(membership)
+    event_record(
+        "membership.created",
+        actor=actor,
+        target=membership,
+        organization_id=organization.pk,
+        after=facts(membership),
+    )
+    return membership
+
+
+def _check_not_oneself(membership: Membership, actor: Actor, field: str) -> None:
+    if actor.user_id == membership.user_id:
+        raise ValidationError({field: _("Nobody changes what they may do themselves: ask another owner or admin to.")})
 
 
 def _locked_membership(membership: Membership) -> Membership:

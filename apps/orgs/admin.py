@@ -13,8 +13,8 @@ from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from apps.core.console import ConsoleAdmin, request_actor
-from apps.core.theme import ActionVariant, action, display
+from apps.core.console import ConsoleAdmin, may, request_actor
+from apps.core.theme import ActionVariant, AutocompleteSelectFilter, action, display
 from apps.orgs.actions import (
     member_add,
     member_remove,
@@ -38,6 +38,9 @@ admin.site.unregister(Group)  # roles come with memberships
 class OrganizationAdmin(ConsoleAdmin):
     """Organizations: add, rename, suspend."""
 
+    permission_read = "organization.read"
+    permission_write = "organization.write"
+    organization_lookup = "pk"
     list_display = ("name", "slug", "timezone", "state", "created_at")
     search_fields = ("name", "slug")
     fields = (
@@ -57,6 +60,10 @@ class OrganizationAdmin(ConsoleAdmin):
         """Whether its tokens are accepted."""
         return ("suspended", _("suspended")) if organization.suspended_at else ("active", _("active"))
 
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Platform staff alone."""
+        return may(request, "")
+
     def perform_add(self, request: HttpRequest, values: Mapping[str, Any]) -> Organization:
         """Add an organization."""
         return organization_create(**values, actor=request_actor(request))
@@ -73,13 +80,19 @@ class OrganizationAdmin(ConsoleAdmin):
             item for item in super().get_actions_detail(request, object_id) if not item.action_name.endswith(hidden)
         ]
 
-    @action(description=gettext_lazy("What limits it"), url_path="limits", icon="speed")
+    @action(description=gettext_lazy("What limits it"), url_path="limits", icon="speed", takes="look")
     def limits(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """On to what limits its tokens, together and one by one."""
         self.row_or_404(request, object_id)
         return HttpResponseRedirect(reverse("admin:policies_policy_limits_here", args=("organization", object_id)))
 
-    @action(description=gettext_lazy("Suspend"), url_path="suspend", icon="pause_circle", variant=ActionVariant.DANGER)
+    @action(
+        description=gettext_lazy("Suspend"),
+        url_path="suspend",
+        icon="pause_circle",
+        variant=ActionVariant.DANGER,
+        takes="staff",
+    )
     def suspend(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask, then suspend."""
         row = self.row_or_404(request, object_id)
@@ -98,7 +111,7 @@ class OrganizationAdmin(ConsoleAdmin):
             perform=perform,
         )
 
-    @action(description=gettext_lazy("Resume"), url_path="resume", icon="play_circle")
+    @action(description=gettext_lazy("Resume"), url_path="resume", icon="play_circle", takes="staff")
     def resume(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask, then resume."""
         row = self.row_or_404(request, object_id)
@@ -124,7 +137,7 @@ class UserAdmin(ConsoleAdmin):
     list_display = ("email", "name", "belongs", "state", "last_login")
     list_filter = ("is_active",)
     search_fields = ("email", "name")
-    fields = ("email", "name", "is_active", "last_login", "created_at")
+    fields = ("email", "name", "is_active", "is_superuser", "last_login", "created_at")
     readonly_fields = ("last_login", "created_at")
     add_fieldsets = ((None, {"fields": ("email", "name", "organization", "role", "password")}),)
     actions_detail = ("sign_in_link", "set_password")
@@ -147,6 +160,8 @@ class UserAdmin(ConsoleAdmin):
         """Adding asks for more than changing."""
         if obj is None:
             kwargs["form"] = UserAddForm
+        kwargs["labels"] = {"is_superuser": _("Platform staff")}
+        kwargs["help_texts"] = {"is_superuser": _("Sees and changes everything, in every organization.")}
         return super().get_form(request, obj, change, **kwargs)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -219,13 +234,30 @@ class UserAdmin(ConsoleAdmin):
 class MembershipAdmin(ConsoleAdmin):
     """Who belongs where."""
 
+    permission_read = "members.read"
+    permission_write = "members.write"
     form = MembershipForm
-    list_display = ("user", "organization", "role", "created_at")
-    list_filter = ("role", "organization")
+    list_display = ("user", "name", "organization", "role", "reads_content", "active", "created_at")
+    list_filter = ("role", ("organization", AutocompleteSelectFilter))
     list_select_related = ("user", "organization")
     search_fields = ("user__email", "user__name", "organization__name", "organization__slug")
     autocomplete_fields = ("user", "organization")
     actions_detail = ("remove",)
+    actions_list = ("invite",)
+
+    @display(description=gettext_lazy("name"), ordering="user__name")
+    def name(self, membership: Membership) -> str:
+        """The person's name."""
+        return membership.user.name or "—"
+
+    @display(description=gettext_lazy("state"), label={"active": "success", "off": "danger"})
+    def active(self, membership: Membership) -> tuple[str, str]:
+        """Whether the person may sign in."""
+        return ("active", _("active")) if membership.user.is_active else ("off", _("switched off"))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Platform staff alone: an organization invites."""
+        return may(request, "")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Only the role changes later."""
@@ -233,11 +265,18 @@ class MembershipAdmin(ConsoleAdmin):
 
     def perform_add(self, request: HttpRequest, values: Mapping[str, Any]) -> Membership:
         """Add a member."""
-        return member_add(**values, actor=request_actor(request))
+        actor = request_actor(request)
+        added = member_add(organization=values["organization"], user=values["user"], role=values["role"], actor=actor)
+        return member_update(membership=added, reads_content=values["reads_content"], actor=actor)
 
     def perform_change(self, request: HttpRequest, row: Any, changes: Mapping[str, Any]) -> Membership:
-        """Change the role."""
-        return member_update(membership=row, role=changes.get("role", row.role), actor=request_actor(request))
+        """Change the role, or whether they see what was asked and answered."""
+        return member_update(membership=row, actor=request_actor(request), **changes)
+
+    @action(description=gettext_lazy("Invite"), url_path="invite", icon="person_add", variant=ActionVariant.PRIMARY)
+    def invite(self, request: HttpRequest) -> HttpResponse:
+        """On to the form for an invitation."""
+        return HttpResponseRedirect(reverse("admin:invitations_invitation_add"))
 
     @action(description=gettext_lazy("Remove"), url_path="remove", icon="person_remove", variant=ActionVariant.DANGER)
     def remove(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -56,4 +56,4 @@ class MembershipForm(ConsoleForm):
 
     class Meta:
         model = Membership
-        fields = ("organization", "user", "role")
+        fields = ("organization", "user", "role", "reads_content")

@@ -24,6 +24,7 @@ from django.utils.translation import gettext as _
 
 from apps.core.ids import uuid7
 from apps.core.logs import get_logger
+from apps.core.outgoing import CannotBeSentError, NotSentError, email_send
 from apps.core.sealing import SealingError
 from apps.orgs.models import Organization
 from apps.policies.credential_alerts import credential_alert_facts
@@ -36,7 +37,7 @@ from apps.policies.models import (
     DeliveryState,
     Webhook,
 )
-from apps.policies.outgoing import CannotBeSentError, NotSentError, email_send, webhook_send
+from apps.policies.outgoing import webhook_send
 from apps.policies.selectors.budgets import BudgetState, budget_states, budgets_of
 from apps.policies.usd import usd_text
 from apps.policies.windows import span

@@ -1,74 +1,24 @@
-"""Sending what is to be told: one e-mail, or one signed call of a webhook. Nothing here retries or remembers."""
+"""Sending what is to be told by webhook: one signed call. Nothing here retries or remembers."""
 
 import asyncio
 import base64
 import hashlib
 import hmac
-import smtplib
 import socket
 from collections.abc import Sequence
 from datetime import datetime
-from email.utils import parseaddr
 from uuid import UUID
 
 import httpx
 from django.conf import settings
-from django.core.mail import EmailMessage
-from django.core.mail.backends.smtp import EmailBackend
 from django.utils.translation import gettext as _
 
 from apps.core.egress import Egress
-from apps.core.mail import MailServer
+from apps.core.outgoing import NotSentError
 
-TIME_LIMIT = 10.0  # seconds for a webhook's answer, and for each word of a mail server
+TIME_LIMIT = 10.0  # seconds for a webhook's answer
 SECRET_PREFIX = "whsec_"  # noqa: S105 - a prefix, not a secret
 _AGENT = "tollgate-webhook/1"
-
-
-class NotSentError(Exception):
-    """It did not arrive, or nobody can say that it did. The message says why, to the operator."""
-
-
-class CannotBeSentError(NotSentError):
-    """It will not arrive however often it is tried."""
-
-
-def email_send(*, to: str, subject: str, body: str, message_id: UUID) -> None:
-    """Hand one e-mail to the installation's mail server. Raises NotSentError."""
-    server: MailServer | None = settings.EMAIL_SERVER
-    if server is None:
-        raise CannotBeSentError(_("no mail server is configured (EMAIL_URL)"))
-    backend = EmailBackend(
-        host=server.host,
-        port=server.port,
-        username=server.user,
-        password=server.password,
-        use_tls=server.encryption == "starttls",
-        use_ssl=server.encryption == "tls",
-        timeout=int(TIME_LIMIT),
-    )
-    domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost"
-    message = EmailMessage(
-        subject=" ".join(subject.split()),
-        body=body,
-        to=[to],
-        connection=backend,
-        headers={
-            "Message-ID": f"<{message_id}@{domain}>",  # the same at every attempt, so that readers see one
-            "Auto-Submitted": "auto-generated",  # no out-of-office answers, please
-        },
-    )
-    try:
-        message.send()
-    except smtplib.SMTPAuthenticationError as error:
-        raise NotSentError(_("the mail server refused the user name or password of EMAIL_URL")) from error
-    except smtplib.SMTPRecipientsRefused as error:
-        raise NotSentError(_("the mail server refused the address")) from error
-    except smtplib.SMTPResponseException as error:
-        raise NotSentError(_("the mail server answered %(code)d") % {"code": error.smtp_code}) from error
-    except (smtplib.SMTPException, OSError) as error:
-        reason = type(error).__name__
-        raise NotSentError(_("the mail server cannot be reached or broke off (%(kind)s)") % {"kind": reason}) from error
 
 
 def webhook_send(*, url: str, secret: str, message_id: UUID, body: bytes, at: datetime) -> None:

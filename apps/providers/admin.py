@@ -53,6 +53,9 @@ def _owner(row: Credential | ProviderModel) -> str:
 class CredentialAdmin(ConsoleAdmin):
     """Credentials: add, test with a live call, rotate the secret, import models, disable."""
 
+    permission_read = "credentials.read"
+    permission_write = "credentials.write"
+    shows_hosted = True
     form = CredentialChangeForm
     list_display = (
         "label",
@@ -340,6 +343,9 @@ class CredentialAdmin(ConsoleAdmin):
 class ProviderModelAdmin(ConsoleAdmin):
     """Models: add, rename, disable, remove; import them from a credential's page."""
 
+    permission_read = "models.read"
+    permission_write = "models.write"
+    shows_hosted = True
     list_display = ("name", "provider", "kind", "owner", "served_by", "state")
     list_filter = (
         ("provider", ChoicesDropdownFilter),

@@ -12,7 +12,7 @@ from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from apps.core.console import ConsoleAdmin, request_actor
+from apps.core.console import ConsoleAdmin, may, request_actor
 from apps.core.theme import ActionVariant, AutocompleteSelectFilter, DropdownFilter, action, display
 from apps.services.actions import (
     service_create,
@@ -32,6 +32,8 @@ STATE_LABELS = {TokenState.LIVE: "success", TokenState.EXPIRED: "warning", Token
 class ServiceAdmin(ConsoleAdmin):
     """Services: add, rename, disable; each with its tokens."""
 
+    permission_read = "services.read"
+    permission_write = "services.write"
     list_display = ("name", "organization", "state", "live_tokens", "last_used")
     list_filter = (("organization", AutocompleteSelectFilter),)
     list_select_related = ("organization",)
@@ -100,7 +102,17 @@ class ServiceAdmin(ConsoleAdmin):
         items = super().get_actions_detail(request, object_id)
         return [item for item in items if not item.action_name.endswith(hidden)]
 
-    @action(description=gettext_lazy("Issue token"), url_path="issue", icon="add", variant=ActionVariant.PRIMARY)
+    def has_issue_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Whoever may issue tokens."""
+        return may(request, TokenAdmin.permission_write)
+
+    @action(
+        description=gettext_lazy("Issue token"),
+        url_path="issue",
+        icon="add",
+        variant=ActionVariant.PRIMARY,
+        takes="issue",
+    )
     def issue(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """On to the form for a token, with this service chosen."""
         self.row_or_404(request, object_id)
@@ -108,7 +120,7 @@ class ServiceAdmin(ConsoleAdmin):
             status=302, headers={"Location": f"{reverse('admin:services_token_add')}?service={object_id}"}
         )
 
-    @action(description=gettext_lazy("What limits it"), url_path="limits", icon="speed")
+    @action(description=gettext_lazy("What limits it"), url_path="limits", icon="speed", takes="look")
     def limits(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """On to what limits its tokens."""
         self.row_or_404(request, object_id)
@@ -179,6 +191,8 @@ class StateFilter(DropdownFilter):
 class TokenAdmin(ConsoleAdmin):
     """Tokens: issue, with one reveal; revoke."""
 
+    permission_read = "tokens.read"
+    permission_write = "tokens.write"
     list_display = ("name", "shown", "service", "organization", "state", "expires_at", "last_used_at")
     list_filter = (
         StateFilter,
@@ -267,7 +281,7 @@ class TokenAdmin(ConsoleAdmin):
         items = super().get_actions_detail(request, object_id)
         return [item for item in items if not (is_revoked and item.action_name.endswith("_revoke"))]
 
-    @action(description=gettext_lazy("What limits it"), url_path="limits", icon="speed")
+    @action(description=gettext_lazy("What limits it"), url_path="limits", icon="speed", takes="look")
     def limits(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """On to what limits this token."""
         self.row_or_404(request, object_id)
@@ -292,7 +306,7 @@ class TokenAdmin(ConsoleAdmin):
             perform=perform,
         )
 
-    @admin.action(description=gettext_lazy("Revoke now"), permissions=["view"])
+    @admin.action(description=gettext_lazy("Revoke now"), permissions=["act"])
     def revoke_selected(self, request: HttpRequest, tokens: QuerySet[Token]) -> None:
         """Revoke each that is not revoked yet."""
         actor = request_actor(request)

@@ -80,7 +80,8 @@ def test_a_weak_password_is_refused_with_its_reason_and_nothing_remains(acme: Or
     assert not User.objects.exists()
 
 
-def test_an_organization_keeps_its_last_owner(acme: Organization, owner: User, actor: Actor) -> None:
+def test_an_organization_keeps_its_last_owner(acme: Organization, owner: User) -> None:
+    actor = Actor.system("command")
     membership = Membership.objects.get(user=owner)
 
     for attempt in (

@@ -19,6 +19,8 @@ from apps.core.actor import Actor
 from apps.core.ids import request_id, uuid7
 from apps.objects.models import OwnedObject
 from apps.orgs.actions import sign_in_link_issue
+from apps.orgs.invitations.actions import invitation_create
+from apps.orgs.invitations.models import Invitation
 from apps.orgs.models import Membership, Organization, User
 from apps.policies.actions.adjustments import adjustment_record
 from apps.policies.actions.budgets import Subject, budget_create
@@ -84,6 +86,7 @@ def every_page(owner: User, service: Service, token: Token, credential: Credenti
         Organization: Organization.objects.get(slug="acme"),
         User: owner,
         Membership: Membership.objects.get(user=owner),
+        Invitation: invitation_create(organization=acme, email="new@else.test", role="member", actor=ACTOR)[0],
         Service: service,
         Token: token,
         Credential: credential,
@@ -135,6 +138,7 @@ LEADS_ON = {
     ("services_token", "limits"),
     ("orgs_organization", "limits"),
     ("policies_policy", "installation"),
+    ("orgs_membership", "invite"),
 }
 
 

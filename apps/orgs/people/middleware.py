@@ -3,13 +3,14 @@
 from collections.abc import Callable
 
 from allauth.mfa.models import Authenticator
+from django.contrib.auth import BACKEND_SESSION_KEY
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect, JsonResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from apps.core.tenancy import at_the_door
 from apps.orgs.models import Membership, User
-from apps.orgs.people.passwords import PasswordBackend
+from apps.orgs.people.passwords import PASSWORD_BACKEND
 from apps.orgs.people.sessions import session_seen
 
 # Where a second factor is set up, and the way out.
@@ -47,7 +48,7 @@ def second_factor_is_required(user: User) -> bool:
 
 def _lacks_second_factor(request: HttpRequest, user: User) -> bool:
     """Who signed in at an identity provider is asked there; everybody else here, however they got in."""
-    if not request.session.get("_auth_user_backend", "").endswith(f".{PasswordBackend.__name__}"):
+    if request.session.get(BACKEND_SESSION_KEY) != PASSWORD_BACKEND:
         return False
     return second_factor_is_required(user) and not has_second_factor(user)
 

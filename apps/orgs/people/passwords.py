@@ -7,6 +7,8 @@ from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest
 
+PASSWORD_BACKEND = "apps.orgs.people.passwords.PasswordBackend"  # noqa: S105 - a class, by whose name sessions begin
+
 
 def sso_is_configured() -> bool:
     """Whether there is an identity provider to sign in at."""

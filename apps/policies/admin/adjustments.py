@@ -23,6 +23,8 @@ from apps.policies.forms import AdjustmentForm
 class AdjustmentAdmin(ConsoleAdmin):
     """Corrections, newest first; add one."""
 
+    permission_read = "budgets.read"
+    permission_write = "budgets.write"
     form = AdjustmentForm
     list_display = ("made", "organization", "whose", "counts_for", "amount", "reason")
     list_filter = (("organization", AutocompleteSelectFilter),)

@@ -22,6 +22,7 @@ STATE_LABELS = {DeliveryState.SENT: "success", DeliveryState.PENDING: "info", De
 class BudgetAlertAdmin(ReadOnlyAdmin):
     """Which budget reached which level, newest first."""
 
+    permission_read = "budgets.read"
     list_display = ("happened", "budget", "organization", "reached", "spent", "limit", "told")
     list_filter = (("organization", AutocompleteSelectFilter), ("budget", AutocompleteSelectFilter))
     list_select_related = (
@@ -83,6 +84,7 @@ class BudgetAlertAdmin(ReadOnlyAdmin):
 class CredentialAlertAdmin(ReadOnlyAdmin):
     """Which credential its provider refused, newest first."""
 
+    permission_read = "credentials.read"
     list_display = ("happened", "credential", "owner", "status", "model", "told")
     list_filter = (("organization", AutocompleteSelectFilter), ("credential", AutocompleteSelectFilter))
     list_select_related = ("organization", "credential")
@@ -129,6 +131,7 @@ class CredentialAlertAdmin(ReadOnlyAdmin):
 class AlertDeliveryAdmin(ReadOnlyAdmin):
     """Each alert on its way to each address, newest first."""
 
+    permission_read = "budgets.read"
     list_display = ("made", "about", "channel", "target", "where", "attempts", "next_attempt_at", "sent_at", "error")
     list_filter = (
         ("organization", AutocompleteSelectFilter),

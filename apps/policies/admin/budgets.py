@@ -58,6 +58,8 @@ _AWAY = gettext_lazy("The counters cannot be reached: try again once Valkey answ
 class BudgetAdmin(ConsoleAdmin):
     """Budgets: add, change, disable, delete; free what is held; correct what was spent."""
 
+    permission_read = "budgets.read"
+    permission_write = "budgets.write"
     form = BudgetForm
     list_display = (
         "whose",

@@ -27,6 +27,8 @@ _ATTACHMENTS_SHOWN = 100
 class PolicyAdmin(LimitsPages, ConsoleAdmin):
     """Policies with a name. The own rules of one place are edited where they hold."""
 
+    permission_read = "policies.read"
+    permission_write = "policies.write"
     form = PolicyForm
     list_display = ("name", "owner", "attached", "says", "updated_at")
     list_filter = (("organization", AutocompleteSelectFilter),)
@@ -113,7 +115,7 @@ class PolicyAdmin(LimitsPages, ConsoleAdmin):
         }
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **extra})
 
-    @action(description=gettext_lazy("Installation's rules"), url_path="installation", icon="public")
+    @action(description=gettext_lazy("Installation's rules"), url_path="installation", icon="public", takes="look")
     def installation(self, request: HttpRequest) -> HttpResponse:
         """What holds for every organization."""
         return HttpResponseRedirect(limits_url(Layer.INSTALLATION, None))
@@ -147,7 +149,7 @@ class PolicyAdmin(LimitsPages, ConsoleAdmin):
             perform=perform,
         )
 
-    @action(description=gettext_lazy("Preview"), url_path="preview", icon="visibility")
+    @action(description=gettext_lazy("Preview"), url_path="preview", icon="visibility", takes="look")
     def preview(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask for which token, then show what would limit it."""
         row = self.row_or_404(request, object_id)

@@ -25,6 +25,8 @@ from apps.policies.models import Webhook
 class WebhookAdmin(ConsoleAdmin):
     """Where organizations are told of alerts."""
 
+    permission_read = "budgets.read"
+    permission_write = "budgets.write"
     form = WebhookForm
     list_display = ("url", "organization", "state", "created_at")
     list_filter = (("organization", AutocompleteSelectFilter), "enabled")

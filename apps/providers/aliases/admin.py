@@ -23,6 +23,9 @@ _TARGETS_SHOWN = 3
 class AliasAdmin(ConsoleAdmin):
     """Aliases: add, change, disable, remove."""
 
+    permission_read = "models.read"
+    permission_write = "models.write"
+    shows_hosted = True
     form = AliasForm
     list_display = ("name", "owner", "strategy", "stands_for", "state")
     list_filter = (

@@ -83,6 +83,9 @@ def _cell(price: Decimal | None) -> str:
 class PriceAdmin(ConsoleAdmin):
     """The price book: rows are added and withdrawn, never changed."""
 
+    permission_read = "prices.read"
+    permission_write = "prices.write"
+    shows_hosted = True
     form = PriceForm
     list_display = (
         "model",
@@ -305,7 +308,7 @@ class PriceAdmin(ConsoleAdmin):
             organization=values["organization"],
         )
 
-    @action(description=gettext_lazy("Export"), url_path="export", icon="download")
+    @action(description=gettext_lazy("Export"), url_path="export", icon="download", takes="look")
     def export(self, request: HttpRequest) -> HttpResponse:
         """Ask which, then hand over the file."""
         if not self.has_view_permission(request):
