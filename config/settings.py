@@ -13,6 +13,7 @@ from apps.core.env import boolean, env, header, log_level, networks, path, secon
 from apps.core.mail import mail_server
 from apps.core.sealing import Keyring
 from apps.objects import schedule as objects_schedule
+from apps.orgs.sso.configuration import group_roles
 from apps.policies import schedule as policies_schedule
 from apps.providers import schedule as providers_schedule
 from config import console
@@ -76,12 +77,14 @@ INSTALLED_APPS = [
     "apps.core",
     "apps.audit",
     "apps.orgs",
+    "apps.orgs.sso",
     "apps.orgs.invitations",
     "apps.orgs.people",
     "apps.providers",
     "apps.services",
     "apps.policies",
     "apps.objects",
+    "apps.configuration",
     "apps.gateway",
     "apps.launch",
 ]
@@ -115,6 +118,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "apps.orgs.people.context.people",
+                "apps.orgs.sso.context.single_sign_on",
             ]
         },
     }
@@ -139,10 +143,25 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
-AUTHENTICATION_BACKENDS = ["apps.orgs.people.passwords.PasswordBackend"]
+AUTHENTICATION_BACKENDS = ["apps.orgs.people.passwords.PasswordBackend", "apps.orgs.sso.backend.SingleSignOn"]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "admin:index"
 EMAIL_AUTH_DISABLED = env("EMAIL_AUTH_DISABLED", boolean, "false")  # people sign in with single sign-on alone
+
+# --- Single sign-on ---
+OIDC_ISSUER = env("OIDC_ISSUER", text, "")  # unset: there is none
+OIDC_CLIENT_ID = env("OIDC_CLIENT_ID", text, "")
+OIDC_CLIENT_SECRET = env("OIDC_CLIENT_SECRET", text, "")
+OIDC_PROVIDER_NAME = env("OIDC_PROVIDER_NAME", text, "SSO")  # what people call it
+OIDC_SCOPES = env("OIDC_SCOPES", text, "openid email profile")
+OIDC_ALLOWED_DOMAINS = env("OIDC_ALLOWED_DOMAINS", words, "")  # of e-mails; unset: any
+OIDC_TRUST_EMAILS = env(
+    "OIDC_TRUST_EMAILS", boolean, "false"
+)  # where the provider never says whether they are verified
+OIDC_AUTO_JOIN = env("OIDC_AUTO_JOIN", boolean, "false")  # newcomers become members without an invitation
+OIDC_ORGANIZATION = env("OIDC_ORGANIZATION", text, "")  # the one they join, where there are several
+OIDC_GROUPS_CLAIM = env("OIDC_GROUPS_CLAIM", text, "groups")
+OIDC_GROUP_ROLES = env("OIDC_GROUP_ROLES", group_roles, "")
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English"))]

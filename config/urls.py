@@ -19,5 +19,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("apps.orgs.setup.urls")),
     path("", include("apps.orgs.people.urls")),
+    path("sso/", include("apps.orgs.sso.urls")),
     path("", include("apps.orgs.invitations.urls")),
 ]

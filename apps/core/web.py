@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
@@ -28,8 +28,10 @@ def request_address(request: HttpRequest) -> str | None:
     )
 
 
-def limited(group: str, rate: str, *, by: Callable[[HttpRequest], str] | None = None) -> Callable[[View], View]:
-    """Answer 429 with Retry-After to POSTs beyond `rate` (django-ratelimit's form: 10/m), counted by client address or `by`.
+def limited(
+    group: str, rate: str, *, by: Callable[[HttpRequest], str] | None = None, methods: Sequence[str] = ("POST",)
+) -> Callable[[View], View]:
+    """Answer 429 with Retry-After to requests beyond `rate` (django-ratelimit's form: 10/m), counted by client address or `by`.
 
     Lets everybody through, and says so in the log, while Valkey is away: people must be able to sign in to repair it, and
     Argon2 alone bounds how fast anyone can guess.
@@ -42,7 +44,7 @@ def limited(group: str, rate: str, *, by: Callable[[HttpRequest], str] | None = 
         @wraps(view)
         def limited_view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             try:
-                usage = get_usage(request, group=group, key=key, rate=rate, method="POST", increment=True)
+                usage = get_usage(request, group=group, key=key, rate=rate, method=list(methods), increment=True)
             except redis.RedisError:
                 log.warning("sign-in attempts are not limited: Valkey cannot be reached")
                 usage = None

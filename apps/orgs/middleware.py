@@ -39,7 +39,8 @@ class AccessMiddleware:
             access = person_access(request)  # reads the session and the user now, as both are looked up when first used
         request.access = access  # type: ignore[attr-defined]  # read by apps.orgs.access.access_of
         with scoped(self._scope(request)):
-            if request.method not in _READING:
+            # Doors write on GET too, and wait for identity providers meanwhile: no transaction waits with them.
+            if request.method not in _READING or request.path.startswith(DOORS):
                 return self._respond(request)
             # One transaction for all that a page reads: it is told its scope once, and what it shows is of one moment.
             with transaction.atomic():

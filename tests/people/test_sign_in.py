@@ -221,7 +221,7 @@ def test_turning_passwords_off_without_single_sign_on_is_refused(settings: Any) 
     assert somebody_can_sign_in() == []
     settings.EMAIL_AUTH_DISABLED = True
     assert [error.id for error in somebody_can_sign_in()] == ["people.E001"]
-    settings.OIDC_ISSUER = "https://id.example"
+    settings.OIDC_ISSUER, settings.OIDC_CLIENT_ID = "https://id.example", "tollgate"
     assert somebody_can_sign_in() == []
 
 

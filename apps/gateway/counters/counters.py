@@ -12,6 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from apps.core.errors import CountersUnavailable
 from apps.core.logs import get_logger
 from apps.gateway import metrics
@@ -49,8 +51,7 @@ class Taken:
     is_certain: bool = False  # the store has said so
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """What the store said. `refused`: "", requests, tokens, concurrency or budget; `which`: the place or budget, from 0.
 
     `state`: per place what is left of requests and of tokens, in 1/60000, and running requests; per budget spent and held, in

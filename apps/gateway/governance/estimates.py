@@ -5,7 +5,8 @@ files, earlier answers) is bounded by the model's context, or by a generous figu
 """
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 from apps.providers.dialects.heads import Head
 
@@ -35,8 +36,7 @@ def estimated_input(body: bytes) -> int:
     return (len(text) + 3) // 4 + files * _INLINED_TOKENS
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(msgspec.Struct, frozen=True):
     """The most that one call can use."""
 
     input_tokens: int

@@ -4,13 +4,14 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Error, register
 
-from apps.orgs.people.passwords import passwords_are_allowed, sso_is_configured
+from apps.orgs.people.passwords import passwords_are_allowed
+from apps.orgs.sso.configuration import is_configured
 
 
 @register()
 def somebody_can_sign_in(**_options: Any) -> list[CheckMessage]:
     """Passwords may be turned off only where there is single sign-on instead."""
-    if passwords_are_allowed() or sso_is_configured():
+    if passwords_are_allowed() or is_configured():
         return []
     return [
         Error(

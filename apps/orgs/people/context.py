@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from apps.orgs.people.mail import mail_is_configured
-from apps.orgs.people.passwords import passwords_are_allowed, sso_is_configured
+from apps.orgs.people.passwords import passwords_are_allowed
 
 
 def people(request: HttpRequest) -> dict[str, Any]:
@@ -18,6 +18,4 @@ def people(request: HttpRequest) -> dict[str, Any]:
         **admin.site.each_context(request),
         "passwords_are_allowed": passwords_are_allowed(),
         "mail_is_configured": mail_is_configured(),
-        "sso_is_configured": sso_is_configured(),
-        "sso_button": ["sso/button.html", "account/none.html"],
     }

@@ -10,11 +10,6 @@ from django.http import HttpRequest
 PASSWORD_BACKEND = "apps.orgs.people.passwords.PasswordBackend"  # noqa: S105 - a class, by whose name sessions begin
 
 
-def sso_is_configured() -> bool:
-    """Whether there is an identity provider to sign in at."""
-    return bool(getattr(settings, "OIDC_ISSUER", ""))
-
-
 def passwords_are_allowed() -> bool:
     """False where EMAIL_AUTH_DISABLED leaves single sign-on and operators' links alone."""
     return not settings.EMAIL_AUTH_DISABLED

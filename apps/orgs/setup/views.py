@@ -10,10 +10,11 @@ from django.views.decorators.http import require_http_methods
 
 from apps.core.actor import Actor
 from apps.core.web import limited, request_address
-from apps.orgs.people.passwords import passwords_are_allowed, sso_is_configured
+from apps.orgs.people.passwords import passwords_are_allowed
 from apps.orgs.people.views import private
 from apps.orgs.setup.actions import SetUpAlreadyError, installation_set_up, is_set_up
 from apps.orgs.setup.forms import SetupForm
+from apps.orgs.sso.configuration import is_configured
 
 
 @private
@@ -26,7 +27,7 @@ def setup(request: HttpRequest) -> HttpResponseBase:
             return _too_late(request)
         raise Http404
     form = SetupForm(
-        request.POST if request.method == "POST" else None, sso=sso_is_configured(), passwords=passwords_are_allowed()
+        request.POST if request.method == "POST" else None, sso=is_configured(), passwords=passwords_are_allowed()
     )
     if request.method == "POST" and form.is_valid():
         try:
@@ -53,10 +54,10 @@ def _set_up(request: HttpRequest, form: SetupForm) -> HttpResponseBase:
         password=password,
         actor=Actor(door="admin", label=_("(setup)"), address=request_address(request)),
     )
+    perform_login(request, owner, email_verification="none")
     if password is None:
         # A page and not a redirect: what leads from a form to an identity provider, browsers refuse (form-action).
         return render(request, "setup/done.html", {"owner": owner})
-    perform_login(request, owner, email_verification="none")
     return HttpResponseRedirect(reverse("admin:index"))
 
 

@@ -1,6 +1,7 @@
 """Usage as a request record keeps it, and back: amounts can be computed again from records alone."""
 
 from collections.abc import Mapping
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -24,13 +25,21 @@ COLUMNS: Mapping[str, str] = MappingProxyType(
 )
 OTHERS = ("audio_cache_read", "image_cache_read", "images", "seconds", "characters", "searches")
 MISMATCH_FLAG = "usage_mismatch"
+_COLUMN_NAMES = tuple(COLUMNS.values())
+_owned = attrgetter(*COLUMNS)
+_others = attrgetter(*OTHERS)
+_NOTHING = (None,) * len(OTHERS)
 
 
 def to_columns(usage: Usage) -> dict[str, Any]:
     """The record's columns of usage. A mismatch has none: it is MISMATCH_FLAG among the record's `flags`."""
-    others = {name: value for name in OTHERS if (value := getattr(usage, name)) is not None}
-    columns: dict[str, Any] = {column: getattr(usage, name) for name, column in COLUMNS.items()}
-    columns["other_usage"] = others or None
+    found = _others(usage)
+    columns: dict[str, Any] = dict(zip(_COLUMN_NAMES, _owned(usage), strict=True))
+    columns["other_usage"] = (
+        None
+        if found == _NOTHING
+        else {name: value for name, value in zip(OTHERS, found, strict=True) if value is not None}
+    )
     columns["service_tier"] = usage.tier
     columns["usage_estimated"] = usage.estimated
     return columns

@@ -1,0 +1,1 @@
+"""The sections of a file, in the order in which they are applied: what is referred to comes first."""

@@ -1,0 +1,87 @@
+"""Who signs in, read from verified claims, and whether such a person may at all. No database here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+
+from apps.orgs.sso.configuration import domain_is_allowed
+from apps.orgs.sso.refusals import (
+    DOMAIN_REFUSED,
+    EMAIL_MISSING,
+    EMAIL_UNVERIFIED,
+    SUBJECT_DIFFERS,
+    SsoRefused,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One who has proved to the provider who they are, with an e-mail that counts."""
+
+    issuer: str
+    subject: str
+    email: str  # in lower case
+    name: str
+    groups: tuple[str, ...] | None  # None: the provider says nothing about groups
+
+    def as_json(self) -> dict[str, Any]:
+        """For the session."""
+        return {
+            "issuer": self.issuer,
+            "subject": self.subject,
+            "email": self.email,
+            "name": self.name,
+            "groups": self.groups,
+        }
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Self:
+        """From the session."""
+        groups = kept["groups"]
+        return cls(**{**kept, "groups": None if groups is None else tuple(groups)})
+
+
+def person_of(claims: Mapping[str, Any], *, issuer: str) -> Person:
+    """Whom the claims describe. Raises SsoRefused if the e-mail is missing, not verified or of a domain not allowed."""
+    email = claims.get("email")
+    groups = claims.get(settings.OIDC_GROUPS_CLAIM)
+    if isinstance(groups, str):
+        groups = [groups]  # what some providers make of a list of one
+    name = claims.get("name")
+    person = Person(
+        issuer=issuer,
+        subject=claims["sub"],
+        email=email.strip().lower() if isinstance(email, str) else "",
+        name=" ".join(name.split())[:100] if isinstance(name, str) else "",
+        groups=tuple(group for group in groups if isinstance(group, str)) if isinstance(groups, list) else None,
+    )
+    try:
+        validate_email(person.email)
+    except ValidationError:
+        raise SsoRefused(EMAIL_MISSING, person=person) from None
+    if not _is_verified(claims):
+        raise SsoRefused(EMAIL_UNVERIFIED, person=person)
+    if not domain_is_allowed(person.email):
+        raise SsoRefused(DOMAIN_REFUSED, person=person)
+    return person
+
+
+def joined(token: Mapping[str, Any], more: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The ID token's claims with those of the userinfo endpoint where the token is silent. Raises SsoRefused."""
+    if more.get("sub") != token["sub"]:
+        raise SsoRefused(SUBJECT_DIFFERS, "userinfo speaks of another person than the token")
+    found = {**more, **token}
+    if found.get("email") != more.get("email") and "email_verified" not in token:
+        found.pop("email_verified", None)  # it was said of another e-mail
+    return found
+
+
+def _is_verified(claims: Mapping[str, Any]) -> bool:
+    said = claims.get("email_verified")
+    if said is None:
+        return bool(settings.OIDC_TRUST_EMAILS)
+    return said is True or said == "true"  # some write it as a word
