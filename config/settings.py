@@ -6,17 +6,18 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
+from apps.api import schedule as api_schedule
 from apps.audit import schedule as audit_schedule
 from apps.core import schedule as core_schedule
 from apps.core.databases import celery_url, django_database
-from apps.core.env import boolean, env, header, log_level, networks, path, seconds, size, text, whole, words
+from apps.core.env import boolean, env, header, log_level, networks, path, rate, seconds, size, text, whole, words
 from apps.core.mail import mail_server
 from apps.core.sealing import Keyring
 from apps.objects import schedule as objects_schedule
 from apps.orgs.sso.configuration import group_roles
 from apps.policies import schedule as policies_schedule
 from apps.providers import schedule as providers_schedule
-from config import console
+from config import console, rest
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -74,9 +75,13 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.usersessions",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "apps.core",
     "apps.audit",
     "apps.orgs",
+    "apps.orgs.keys",
     "apps.orgs.sso",
     "apps.orgs.invitations",
     "apps.orgs.people",
@@ -84,6 +89,7 @@ INSTALLED_APPS = [
     "apps.services",
     "apps.policies",
     "apps.objects",
+    "apps.api",
     "apps.configuration",
     "apps.gateway",
     "apps.launch",
@@ -170,6 +176,12 @@ FORMAT_MODULE_PATH = ["config.formats"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 
+# --- REST API ---
+API_RATE_LIMIT = env("API_RATE_LIMIT", rate, "600/m")  # requests of one key or person
+API_FAILURE_LIMIT = env("API_FAILURE_LIMIT", rate, "60/m")  # requests from one address that nobody is known behind
+REST_FRAMEWORK = rest.FRAMEWORK
+SPECTACULAR_SETTINGS = rest.SCHEMA
+
 # --- Data plane ---
 MAX_BODY_BYTES = env("MAX_BODY_BYTES", size, "32M")
 MAX_UPLOAD_BYTES = env("MAX_UPLOAD_BYTES", size, "512M")  # a request that brings files
@@ -215,6 +227,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     **policies_schedule.SCHEDULE,
     **objects_schedule.SCHEDULE,
     **providers_schedule.SCHEDULE,
+    **api_schedule.SCHEDULE,
 }
 
 # --- Mail ---

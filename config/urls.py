@@ -19,6 +19,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("apps.orgs.setup.urls")),
     path("", include("apps.orgs.people.urls")),
+    path("api/", include("apps.api.urls")),
     path("sso/", include("apps.orgs.sso.urls")),
     path("", include("apps.orgs.invitations.urls")),
 ]

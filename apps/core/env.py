@@ -65,6 +65,12 @@ def size(raw: str) -> int:
     return value or _refuse()
 
 
+def rate(raw: str) -> str:
+    """a count for each second, minute, hour or day, such as 600/m."""
+    count, _slash, unit = raw.partition("/")
+    return raw if whole(count) and unit in {"s", "m", "h", "d"} else _refuse()
+
+
 def header(raw: str) -> str:
     """the name of a request header, such as X-End-User."""
     name = raw.strip().lower()

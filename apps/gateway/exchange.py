@@ -267,7 +267,7 @@ class Exchange:
         cost = self._cost()
         before = [self._charged(attempt) for attempt in self.attempts[:-1] if attempt.usage is not None]
         pico = cost.pico
-        if before:
+        if any(each.pico is not None for each in before):
             pico = sum(each.pico or 0 for each in before) + (pico or 0)
         facts = self._facts(status, code, total, upstream, gateway, first)
         if pico is not None:

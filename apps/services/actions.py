@@ -1,7 +1,8 @@
 """Every write to services and tokens: the rule, the transaction, the admin event."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -15,6 +16,8 @@ from apps.core.rows import save_valid
 from apps.orgs.models import Organization
 from apps.services.models import Service, Token
 from apps.services.tokens import token_digest, token_generate
+
+GRACE_MOST = timedelta(days=30)  # for which a token may be accepted after its rotation
 
 
 @transaction.atomic
@@ -90,6 +93,35 @@ def token_issue(
     save_valid(token)
     event_record("token.issued", actor=actor, target=token, organization_id=token.organization_id, after=facts(token))
     return token, plaintext
+
+
+@transaction.atomic
+def token_rotate(*, token: Token, actor: Actor, grace: timedelta = timedelta(0), **changes: Any) -> tuple[Token, str]:
+    """Give the token another plaintext, which exists only in this return value; limits, budgets and records go on as they are.
+
+    The old one is accepted for `grace` more, or refused at once. `expires_at`: another expiry; left out: as it was. Raises
+    ValidationError; TypeError for anything else.
+    """
+    if unknown := changes.keys() - {"expires_at"}:
+        raise TypeError(f"cannot change {', '.join(sorted(unknown))}")
+    moment = now()
+    locked = Token.objects.select_for_update(of=("self",)).select_related("service", "organization").get(pk=token.pk)
+    if locked.revoked_at is not None:
+        raise ValidationError(_("The token was revoked, for good: issue another."))
+    if not timedelta(0) <= grace <= GRACE_MOST:
+        raise ValidationError(
+            {"grace_seconds": _("The old token may be accepted for at most %(days)d days.") % {"days": GRACE_MOST.days}}
+        )
+    before = facts(locked)
+    expires_at = changes.get("expires_at", locked.expires_at)
+    if expires_at is not None and expires_at <= moment:
+        raise ValidationError({"expires_at": _("The expiry lies in the past: choose a later time, or none.")})
+    plaintext = token_generate()
+    locked.previous_digest, locked.previous_until = (locked.digest, moment + grace) if grace else (None, None)
+    locked.digest, locked.hint, locked.expires_at = token_digest(plaintext), plaintext[-4:], expires_at
+    save_valid(locked)
+    _note_change("token.rotated", locked, before, actor=actor)
+    return locked, plaintext
 
 
 @transaction.atomic

@@ -61,6 +61,9 @@ class Token(OwnedRow):
     name = models.CharField(_("name"), max_length=100)
     digest = models.BinaryField(max_length=32, unique=True, editable=False)  # SHA-256 of the plaintext
     hint = models.CharField(_("token ends in"), max_length=4, editable=False)
+    # What it was before its last rotation, and until when that is still accepted.
+    previous_digest = models.BinaryField(max_length=32, unique=True, null=True, editable=False)
+    previous_until = models.DateTimeField(_("token before accepted until"), null=True, blank=True, editable=False)
     scopes = ArrayField(
         models.CharField(max_length=32, choices=[(scope, scope) for scope in SCOPES]),
         verbose_name=_("scopes"),

@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+from django.db.models import Q
+
 from apps.orgs.models import Organization
 from apps.services.models import Service, Token
 from apps.services.tokens import token_digest
@@ -18,8 +20,10 @@ def token_by_id(token_id: UUID) -> Token | None:
 
 
 def token_by_plaintext(plaintext: str) -> Token | None:
-    """The token that reads so in the clear, with its service."""
-    return Token.objects.select_related("service").filter(digest=token_digest(plaintext)).first()
+    """The token that reads so in the clear, or did before its last rotation, with its service."""
+    digest = token_digest(plaintext)
+    found = Token.objects.select_related("service").filter(Q(digest=digest) | Q(previous_digest=digest))
+    return found.first()
 
 
 def tokens_by_hint(service: Service, hint: str) -> list[Token]:

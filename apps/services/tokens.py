@@ -1,49 +1,23 @@
-"""The form of a token: `tg_live_`, 43 base-62 characters of randomness (256 bits), and a checksum of 6.
+"""The form of a token: `tg_live_` and what apps.core.bearer puts after it."""
 
-The checksum (CRC-32 of what precedes it) lets secret scanners, and us, tell a typing error from an unknown token without a look-up.
-"""
-
-import hashlib
-import secrets
-import zlib
-from string import ascii_letters, digits
+from apps.core.bearer import SUFFIX, bearer_digest, bearer_generate, bearer_is_well_formed
 
 PREFIX = "tg_live_"
-_ALPHABET = digits + ascii_letters
-_RANDOM, _CHECK = 43, 6
-LENGTH = len(PREFIX) + _RANDOM + _CHECK
+LENGTH = len(PREFIX) + SUFFIX
+
+token_digest = bearer_digest
 
 
 def token_generate() -> str:
     """A new token in the clear. Nothing but its digest may be stored."""
-    body = PREFIX + _base62(secrets.randbits(256), _RANDOM)
-    return body + _checksum(body)
+    return bearer_generate(PREFIX)
 
 
 def token_is_well_formed(plaintext: str) -> bool:
     """Whether the form and the checksum are right: False means a typing error or another system's key."""
-    if len(plaintext) != LENGTH or not plaintext.startswith(PREFIX) or not plaintext.isascii():
-        return False
-    return plaintext[-_CHECK:] == _checksum(plaintext[:-_CHECK])
-
-
-def token_digest(plaintext: str) -> bytes:
-    """SHA-256, unsalted: 256 random bits need neither salt nor stretching, and a look-up needs one value."""
-    return hashlib.sha256(plaintext.encode()).digest()
+    return bearer_is_well_formed(plaintext, PREFIX)
 
 
 def masked(hint: str) -> str:
     """How a token is shown after its one reveal."""
     return f"{PREFIX}…{hint}"
-
-
-def _checksum(body: str) -> str:
-    return _base62(zlib.crc32(body.encode()), _CHECK)
-
-
-def _base62(number: int, width: int) -> str:
-    out = []
-    for _ in range(width):
-        number, rest = divmod(number, 62)
-        out.append(_ALPHABET[rest])
-    return "".join(reversed(out))

@@ -31,10 +31,12 @@ from apps.providers.prices.book import PRICES_SQL, candidates, compile_book
 log = get_logger(__name__)
 
 _BY_DIGEST = """
-SELECT t.id, t.service_id, t.organization_id, t.scopes, t.expires_at, t.revoked_at IS NOT NULL AS revoked,
+SELECT t.id, t.service_id, t.organization_id, t.scopes,
+       CASE WHEN t.digest = %(digest)s THEN t.expires_at ELSE LEAST(t.expires_at, t.previous_until) END AS expires_at,
+       t.revoked_at IS NOT NULL AS revoked,
        s.disabled_at IS NOT NULL OR o.suspended_at IS NOT NULL AS suspended, o.timezone
 FROM services_token t JOIN services_service s ON s.id = t.service_id JOIN orgs_organization o ON o.id = t.organization_id
-WHERE t.digest = %s
+WHERE t.digest = %(digest)s OR t.previous_digest = %(digest)s
 """
 
 # An organization's own come before the installation's, then by priority; the id settles ties the same way everywhere. A list of
@@ -72,7 +74,7 @@ WHERE withdrawn_at IS NULL AND provider = ANY(%s) AND (organization_id = %s OR o
 async def load_token(connection: AsyncConnection[Any], digest: bytes) -> TokenView | None:
     """The token of this digest, whatever its state; None if nobody issued it."""
     async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(_BY_DIGEST, (digest,))
+        await cursor.execute(_BY_DIGEST, {"digest": digest})
         row = await cursor.fetchone()
         if row is None:
             return None

@@ -2,7 +2,7 @@
 
 import time
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
 from django.contrib.auth import REDIRECT_FIELD_NAME
@@ -10,7 +10,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import resolve_url
-from django.urls import reverse
+from django.urls import Resolver404, resolve, reverse
 from django.utils.crypto import get_random_string
 from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -21,6 +21,7 @@ from mozilla_django_oidc.views import OIDCAuthenticationCallbackView, get_next_u
 
 from apps.core.console import request_actor
 from apps.core.web import limited, outside_page, request_address
+from apps.orgs.invitations.selectors import invitation_for
 from apps.orgs.models import User
 from apps.orgs.sso.actions import identity_connect, refusal_record
 from apps.orgs.sso.claims import Person
@@ -117,7 +118,7 @@ class Callback(Page, OIDCAuthenticationCallbackView):  # type: ignore[misc] # th
         if self.next_url and url_has_allowed_host_and_scheme(
             self.next_url, {self.request.get_host()}, require_https=self.request.is_secure()
         ):
-            return self.next_url
+            return self.next_url if not _is_over(self.next_url) else resolve_url(settings.LOGIN_REDIRECT_URL)
         return resolve_url(settings.LOGIN_REDIRECT_URL)
 
     def login_failure(self) -> HttpResponse:
@@ -202,6 +203,16 @@ def refused(request: HttpRequest, refusal: SsoRefused) -> HttpResponse:
 
 def _is_theirs(user: User | AnonymousUser, person: Person) -> bool:
     return isinstance(user, User) and user.is_active and user.email == person.email
+
+
+def _is_over(next_url: str) -> bool:
+    """Whether that is an invitation which this sign-in has just accepted."""
+    try:
+        found = resolve(urlsplit(next_url).path)
+    except Resolver404:
+        return False
+    invitation = invitation_for(found.kwargs["signed"]) if "signed" in found.kwargs else None
+    return invitation is not None and invitation.accepted_at is not None
 
 
 def _check_issuer(request: HttpRequest, known: Provider) -> None:

@@ -1,0 +1,1 @@
+"""What every resource shares: who asks, errors, validation, pages, repeated creates, lost updates, the schema."""

@@ -1,0 +1,1 @@
+"""Management keys: what programs operate Tollgate with, over the REST API."""
