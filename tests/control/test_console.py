@@ -21,7 +21,10 @@ from apps.objects.models import OwnedObject
 from apps.orgs.actions import sign_in_link_issue
 from apps.orgs.invitations.actions import invitation_create
 from apps.orgs.invitations.models import Invitation
+from apps.orgs.keys.actions import key_issue
+from apps.orgs.keys.models import ManagementKey
 from apps.orgs.models import Membership, Organization, User
+from apps.orgs.sso.models import Identity
 from apps.policies.actions.adjustments import adjustment_record
 from apps.policies.actions.budgets import Subject, budget_create
 from apps.policies.actions.policies import policy_create
@@ -86,6 +89,10 @@ def every_page(owner: User, service: Service, token: Token, credential: Credenti
         Organization: Organization.objects.get(slug="acme"),
         User: owner,
         Membership: Membership.objects.get(user=owner),
+        Identity: Identity.objects.create(user=owner, issuer="https://id.test", subject="1", email=owner.email),
+        ManagementKey: key_issue(
+            organization=acme, name="ci", permissions=["services.read"], most=["services.read"], actor=ACTOR
+        )[0],
         Invitation: invitation_create(organization=acme, email="new@else.test", role="member", actor=ACTOR)[0],
         Service: service,
         Token: token,
@@ -120,7 +127,7 @@ def every_page(owner: User, service: Service, token: Token, credential: Credenti
     for model, model_admin in admin.site._registry.items():
         name, row = f"{model._meta.app_label}_{model._meta.model_name}", rows[model]
         pages += [page(f"{name}_changelist"), page(f"{name}_change", row.pk)]
-        if model not in {RequestRecord, AdminEvent, BudgetAlert, CredentialAlert, AlertDelivery, OwnedObject}:
+        if model not in {Identity, RequestRecord, AdminEvent, BudgetAlert, CredentialAlert, AlertDelivery, OwnedObject}:
             pages.append(page(f"{name}_add"))
         pages += [
             page(f"{name}_{button}", row.pk) for button in model_admin.actions_detail if (name, button) not in LEADS_ON
