@@ -382,6 +382,8 @@ class Exchange:
             "total_us": (attempt.ended - attempt.started) // 1000,
             "upstream_request_id": attempt.request_id,
         }
+        if credential.hosted:
+            facts["hosted"] = True
         if attempt.usage is not None:
             facts["usage"] = usage_facts(attempt.usage)
             if (cost := attempt.cost) is not None and cost.pico is not None:
