@@ -48,6 +48,7 @@ UNFOLD: dict[str, Any] = {
             "950": "oklch(25.7% .09 281.288)",
         },
     },
+    "ACCOUNT": {"navigation": [{"title": _("Your account"), "link": reverse_lazy("people_profile")}]},
     "SIDEBAR": {
         "show_search": True,
         "show_all_applications": False,
