@@ -84,6 +84,7 @@ INSTALLED_APPS = [
     "apps.orgs.keys",
     "apps.orgs.sso",
     "apps.orgs.invitations",
+    "apps.orgs.scim",
     "apps.orgs.people",
     "apps.providers",
     "apps.services",

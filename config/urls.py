@@ -22,4 +22,5 @@ urlpatterns = [
     path("api/", include("apps.api.urls")),
     path("sso/", include("apps.orgs.sso.urls")),
     path("", include("apps.orgs.invitations.urls")),
+    path("", include("apps.orgs.scim.urls")),
 ]

@@ -236,6 +236,22 @@ def member_update(
 
 
 @transaction.atomic
+def member_set_role(*, membership: Membership, role: str, actor: Actor) -> Membership:
+    """Change the role, as the directory decides that the organization's people come from.
+
+    Raises ValidationError if the organization would be left without an owner.
+    """
+    locked = _locked_membership(membership)
+    before = facts(locked)
+    if locked.role == Role.OWNER and role != Role.OWNER:
+        _check_not_last_owner(locked)
+    locked.role = role
+    save_valid(locked)
+    _note_change("membership.updated", locked, before, actor=actor, organization_id=locked.organization_id)
+    return locked
+
+
+@transaction.atomic
 def member_remove(*, membership: Membership, actor: Actor) -> None:
     """End a membership, one's own too.
 
