@@ -17,10 +17,11 @@ from apps.core.actor import Actor
 from apps.core.bearer import bearer_digest, bearer_generate
 from apps.core.rows import save_valid
 from apps.orgs.actions import member_end, member_join, member_set_role, user_create, user_update
+from apps.orgs.giving import check_may_give
 from apps.orgs.keys.actions import keys_revoke_of
 from apps.orgs.models import Membership, Organization, Role, User
+from apps.orgs.people.sessions import sessions_end
 from apps.orgs.scim.models import PREFIX, DirectoryGroup, DirectoryGroupMember, DirectoryToken, DirectoryUser
-from apps.orgs.sessions import sessions_end_all
 
 # Of several groups' roles a member gets the first of these.
 _STRONGEST = (Role.ADMIN, Role.AUDITOR, Role.MEMBER, Role.BILLING)
@@ -212,6 +213,13 @@ def directory_group_update(
     return locked
 
 
+def directory_group_role(*, group: DirectoryGroup, role: str, actor: Actor) -> DirectoryGroup:
+    """Say which role a group gives. Raises ValidationError, also to an actor who may not give it."""
+    if role:
+        check_may_give(actor, group.organization, role)
+    return directory_group_update(group=group, role=role, actor=actor)
+
+
 @transaction.atomic
 def directory_group_delete(*, group: DirectoryGroup, actor: Actor) -> None:
     """Forget a group; the roles that it gave go with it."""
@@ -269,7 +277,7 @@ def _deactivate(known: DirectoryUser, actor: Actor) -> None:
     known.save(update_fields=["active", "role_given", "updated_at"])
     if known.user.is_active and _is_the_directorys(known):
         known.user = user_update(user=known.user, is_active=False, actor=actor)
-    sessions_end_all(user=known.user)
+    sessions_end(user=known.user, actor=actor)
 
 
 def _rename(known: DirectoryUser, account: Account, actor: Actor) -> None:
