@@ -82,7 +82,7 @@ def usage(asked: UsageAsked) -> list[dict[str, Any]]:
         f"FROM {'audit_spend' if rolled_up else 'audit_requestrecord'} WHERE {' AND '.join(where)} "
         f"GROUP BY {keys} ORDER BY {keys} LIMIT {ROWS_MOST + 1}"
     )
-    values = {
+    values: dict[str, Any] = {
         "since": asked.since,
         "until": asked.until,
         "zone": asked.zone.key,

@@ -94,7 +94,9 @@ def test_the_page_loads_nothing_from_elsewhere(db: None):
     assert not re.findall(r"""(?:src|href)=["'](?:https?:)?//""", text)
     assert not re.findall(r"<script(?![^>]*\bsrc=)", text), "an inline script, which the policy forbids"
     for address in re.findall(r"""(?:src|href)=["']([^"']+)["']""", text):
-        assert client.get(address).status_code == 200, address
+        asset = client.get(address)
+        assert asset.status_code == 200, address
+        asset.close()
 
 
 def test_the_file_ends_as_files_do():

@@ -293,3 +293,26 @@ def test_without_the_store_only_those_wait_who_have_limits_or_budgets(
             eventually(agree, timeout=5, what="counters like the ledger")
             assert spent(each) > EACH
         assert {record.status for record in free.records()} == {200}
+
+
+def test_a_budget_that_is_forgotten_while_it_is_built_is_built_again_and_its_call_answered(
+    acme: Tenant, valkey: PrivateStore
+) -> None:
+    priced(acme)
+    made = budget(acme, "5")
+    answers: list[httpx.Response] = []
+    asking = threading.Thread(target=lambda: answers.append(ask(acme)))
+    asking.start()
+
+    def being_built() -> str | None:
+        return next(
+            (key for key in valkey.client.scan_iter(f"*{made.pk.hex}*", _type="hash") if valkey.client.hget(key, "r")),
+            None,
+        )
+
+    key = eventually(being_built)
+    assert key is not None
+    valkey.client.delete(key)
+    asking.join()
+    assert answers[0].status_code == 200, answers[0].text
+    assert settled(made).spent_usd == EACH

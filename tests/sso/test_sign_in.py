@@ -126,6 +126,20 @@ def test_the_session_is_another_after_the_sign_in(sign_in: SignIn, browser: Clie
     assert browser.session.session_key != before
 
 
+def test_who_is_refused_may_try_another_account_and_still_gets_where_they_wanted(
+    sign_in: SignIn, idp: IdentityProvider, browser: Client, acme: "Organization"
+):
+    idp.claims = {"email": "ana@elsewhere.example"}
+
+    page = sign_in(to="/admin/orgs/user/").content.decode()
+
+    assert 'href="/sso/start/?next=%2Fadmin%2Forgs%2Fuser%2F&amp;other=1"' in page
+    left = browser.get("/sso/start/?next=%2Fadmin%2Forgs%2Fuser%2F&other=1")["Location"]
+    assert parse_qs(urlsplit(left).query)["prompt"] == ["select_account"]
+    idp.claims = {}
+    assert browser.get("/sso/callback/", idp.approves(left))["Location"] == "/admin/orgs/user/"
+
+
 def test_without_settings_there_is_no_single_sign_on(browser: Client):
     assert [browser.get(f"/sso/{path}/").status_code for path in ("start", "callback", "connect")] == [404] * 3
 
@@ -145,8 +159,6 @@ def test_an_e_mail_that_changes_at_the_provider_changes_here_and_the_user_stays(
 
     sign_in()
     user = User.objects.get()
-    user.is_superuser = False
-    user.save()
     idp.claims = {"email": "ana.new@acme.test"}
 
     sign_in(client=Client())
@@ -188,13 +200,11 @@ def test_who_is_switched_off_stays_out(sign_in: SignIn, browser: Client, acme: "
 # --- Accounts that were here before ---
 
 
-def make_user(acme: "Organization", *, password: str | None, email: str = "ana@acme.test", staff: bool = False) -> Any:
+def make_user(acme: "Organization", *, password: str | None, email: str = "ana@acme.test", role: str = "member") -> Any:
     from apps.orgs.actions import member_add, user_create
 
     user = user_create(email=email, password=password, actor=ACTOR)
-    user.is_superuser = staff
-    user.save()
-    member_add(organization=acme, user=user, role="member", actor=ACTOR)
+    member_add(organization=acme, user=user, role=role, actor=ACTOR)
     return user
 
 
@@ -211,13 +221,12 @@ def test_an_account_without_other_ways_in_is_connected_by_its_e_mail(
     assert User.objects.count() == 1
 
 
-@pytest.mark.parametrize(("password", "staff"), [(PASSWORD, False), (None, True)])
-def test_an_account_with_a_password_or_power_is_not_connected_by_its_e_mail(
-    sign_in: SignIn, browser: Client, acme: "Organization", password: str | None, staff: bool
+def test_an_account_with_a_password_is_not_connected_by_its_e_mail(
+    sign_in: SignIn, browser: Client, acme: "Organization"
 ):
     from apps.orgs.sso.models import Identity
 
-    make_user(acme, password=password, staff=staff)
+    make_user(acme, password=PASSWORD)
 
     answer = sign_in()
 
@@ -302,6 +311,77 @@ def test_where_there_are_several_organizations_the_setting_says_which_one_people
     sign_in()
 
     assert Membership.objects.get().organization.slug == "zeta"
+
+
+@pytest.fixture
+def invitation(acme: "Organization", settings: Any) -> str:
+    """The path of a link for ana@acme.test, who may come by invitation only."""
+    from apps.orgs.invitations.actions import invitation_create
+
+    settings.OIDC_AUTO_JOIN = False
+    return invitation_create(organization=acme, email="ana@acme.test", role="auditor", actor=ACTOR)[1]
+
+
+def test_an_invited_newcomer_gets_what_the_invitation_gives(
+    sign_in: SignIn, browser: Client, acme: "Organization", invitation: str
+):
+    answer = sign_in(to=invitation)
+
+    assert answer["Location"] == "/admin/"  # there is nothing left to accept
+    assert signed_in_as(browser) == "ana@acme.test"
+    assert role_of() == "auditor"
+    assert [event.actor_label for event in events("invitation.accepted")] == ["ana@acme.test"]
+
+
+def test_an_invitation_of_another_address_lets_nobody_in(
+    sign_in: SignIn, idp: IdentityProvider, browser: Client, invitation: str
+):
+    idp.claims = {"email": "eve@acme.test"}
+
+    assert b"not_invited" in sign_in(to=invitation).content
+    assert signed_in_as(browser) is None
+
+
+def test_an_invitation_that_is_over_lets_nobody_in(sign_in: SignIn, browser: Client, invitation: str):
+    from apps.orgs.invitations.actions import invitation_revoke
+    from apps.orgs.invitations.models import Invitation
+    from apps.orgs.models import User
+
+    invitation_revoke(invitation=Invitation.objects.get(), actor=ACTOR)
+
+    assert b"not_invited" in sign_in(to=invitation).content
+    assert not User.objects.exists()
+
+
+def test_an_invitation_by_somebody_who_may_no_longer_invite_lets_nobody_in(
+    sign_in: SignIn, acme: "Organization", settings: Any
+):
+    from apps.core.actor import Actor
+    from apps.orgs.actions import member_remove
+    from apps.orgs.invitations.actions import invitation_create
+    from apps.orgs.models import Membership, User
+
+    settings.OIDC_AUTO_JOIN = False
+    admin = make_user(acme, password=None, email="admin@acme.test", role="admin")
+    by = Actor(door="admin", label="admin@acme.test", user_id=admin.pk)
+    invitation_create(organization=acme, email="ana@acme.test", role="member", actor=by)
+    member_remove(membership=Membership.objects.get(user=admin), actor=ACTOR)
+
+    assert b"not_invited" in sign_in().content
+    assert not User.objects.filter(email="ana@acme.test").exists()
+
+
+def test_who_was_here_before_comes_to_the_invitation_to_accept_it(
+    sign_in: SignIn, browser: Client, acme: "Organization", invitation: str
+):
+    from apps.orgs.actions import user_create
+
+    user_create(email="ana@acme.test", password=None, actor=ACTOR)
+
+    assert sign_in(to=invitation)["Location"] == invitation
+    browser.post(invitation)
+
+    assert role_of() == "auditor"
 
 
 # --- Groups ---
@@ -399,3 +479,17 @@ def test_the_claim_with_the_groups_may_have_another_name(
     sign_in()
 
     assert role_of() == "admin"
+
+
+def test_nobody_becomes_platform_staff_by_a_group(
+    sign_in: SignIn, idp: IdentityProvider, acme: "Organization", settings: Any
+):
+    from apps.orgs.models import User
+
+    settings.OIDC_GROUP_ROLES = {"bosses": "owner"}
+    idp.claims = {"groups": ["bosses"]}
+
+    sign_in()
+
+    assert role_of() == "owner"
+    assert not User.objects.get().is_superuser

@@ -94,7 +94,7 @@ class Usage(ApiView):
         if len(rows) > ROWS_MOST:
             raise ValidationError({"group_by": _("More than %(most)d rows: ask for less.") % {"most": ROWS_MOST}})
         shown = {"since": asked.since, "until": asked.until, "source": asked.source, "data": rows}
-        return dict(UsageShown(shown).data)
+        return self.shown(shown, UsageShown)
 
 
 def _groups(text: str) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from apps.providers.aliases.names import STAR, AliasBook, AliasRule, Target, spe
 from apps.providers.aliases.ways import Stock
 from apps.providers.kinds import kind_of
 from apps.providers.listing.names import Listing
+from apps.providers.prefixes import PREFIXES
 from apps.providers.prices.book import PRICES_SQL, candidates, compile_book
 
 log = get_logger(__name__)
@@ -39,15 +40,16 @@ FROM services_token t JOIN services_service s ON s.id = t.service_id JOIN orgs_o
 WHERE t.digest = %(digest)s OR t.previous_digest = %(digest)s
 """
 
-# An organization's own come before the installation's, then by priority; the id settles ties the same way everywhere. A list of
-# models that could not be renewed for so long says nothing any more.
+# An organization's own come before the installation's, which it may not be entitled to, then by priority; the id settles ties the
+# same way everywhere. A list of models that could not be renewed for so long says nothing any more.
 _CREDENTIALS = """
 SELECT c.id, c.organization_id, c.provider, c.label, c.base_url, c.api_version, c.priority, c.weight, c.sealed_secret,
        c.connect_timeout, c.first_byte_timeout, c.idle_timeout, c.total_timeout,
        c.drained_at IS NOT NULL AS drained, l.names AS listed, c.updated_at, c.refused_status, c.refused_model
 FROM providers_credential c
 LEFT JOIN providers_providerlisting l ON l.credential_id = c.id AND l.listed_at > now() - interval '2 days'
-WHERE c.enabled AND (c.organization_id = %s OR c.organization_id IS NULL)
+WHERE c.enabled AND (c.organization_id = %(organization)s OR c.organization_id IS NULL AND EXISTS (
+  SELECT FROM orgs_organization o WHERE o.id = %(organization)s AND o.hosted_credentials))
 ORDER BY c.organization_id IS NULL, c.priority, c.id
 """
 
@@ -64,7 +66,7 @@ WHERE a.enabled AND (a.organization_id = %s OR a.organization_id IS NULL)
 ORDER BY a.organization_id IS NULL, a.id, t.tier, t.id
 """
 
-# What a pattern may lead to is not known beforehand: all that has a price at its provider.
+# What a pattern or a prefix may lead to is not known beforehand: all that has a price at its provider.
 _PRICED = """
 SELECT DISTINCT model FROM providers_price
 WHERE withdrawn_at IS NULL AND provider = ANY(%s) AND (organization_id = %s OR organization_id IS NULL)
@@ -118,7 +120,7 @@ async def load_models(
 ) -> Models:
     """Everything this organization may ask for, and the credentials that it has."""
     async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(_CREDENTIALS, (organization_id,))
+        await cursor.execute(_CREDENTIALS, {"organization": organization_id})
         credential_rows = await cursor.fetchall()
         await cursor.execute(_MODELS, (organization_id,))
         model_rows = await cursor.fetchall()
@@ -126,12 +128,17 @@ async def load_models(
         rules = _rules(await cursor.fetchall())
         offers = [made for row in credential_rows if (made := _offer(row, keyring, defaults)) is not None]
         accounts = {each.account.credential.id: each.account for each in offers}
+        providers = {account.credential.provider for account in accounts.values()}
+        unlisted = providers & PREFIXES.keys()  # who is asked for what is not listed
         rows = [model_row(row) for row in model_rows if row["enabled"]]
         asked = {name for row in rows for name in row.book_names}
         asked |= {name for name, _ in _targets(rules, accounts)}
         await cursor.execute(
             _PRICED,
-            (sorted({provider for name, provider in _targets(rules, accounts) if STAR in name}), organization_id),
+            (
+                sorted({provider for name, provider in _targets(rules, accounts) if STAR in name} | unlisted),
+                organization_id,
+            ),
         )
         asked |= {row["model"] for row in await cursor.fetchall()}
         names = {name for part in asked for name in candidates(part)}
@@ -141,7 +148,7 @@ async def load_models(
     live = [each for each in offers if not each.account.drained]
     book_of_aliases = AliasBook(rules)
     undrained = None if live == offers else Models(Stock(rows, off, offers), book_of_aliases, book, accounts)
-    return Models(Stock(rows, off, live), book_of_aliases, book, accounts, undrained)
+    return Models(Stock(rows, off, live, providers), book_of_aliases, book, accounts, undrained)
 
 
 def _rules(rows: Sequence[dict[str, Any]]) -> list[AliasRule]:
@@ -226,6 +233,7 @@ def _credential(row: dict[str, Any], defaults: Timeouts) -> CredentialView:
         kind=kind_of(row["provider"]),
         changed=int(row["updated_at"].timestamp() * 1000),
         refused="" if row["refused_status"] is None else row["refused_model"] or "*",
+        hosted=row["organization_id"] is None,
     )
 
 

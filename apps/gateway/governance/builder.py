@@ -13,11 +13,12 @@ from apps.gateway import metrics
 from apps.gateway.store.connection import StoreAway, StoreRefusal
 from apps.gateway.store.store import Store
 from apps.policies.counters.plan import Counted
-from apps.policies.counters.rebuild import RebuildFailed, rebuild
+from apps.policies.counters.rebuild import Overtaken, RebuildFailed, rebuild
 
 log = get_logger(__name__)
 
 _AT_ONCE = 4  # rebuilds, each of which has a connection to PostgreSQL
+_TRIES = 3  # at one rebuild that is overtaken, as where a batch is paid for at the same moment
 _PATIENCE = 12.0  # seconds that a call waits for one
 
 
@@ -54,7 +55,7 @@ class Builder:
     async def _build(self, organization: UUID, budgets: Sequence[Counted]) -> None:
         try:
             async with self._slots:
-                await rebuild(self._store, self._connect, organization, budgets)
+                await self._rebuild(organization, budgets)
         except (RebuildFailed, StoreAway, StoreRefusal, psycopg.Error, OSError, TimeoutError) as why:
             metrics.rebuilds.labels("failed").inc()
             log.warning("budget_rebuild_failed", why=str(why) or type(why).__name__, budgets=len(budgets))
@@ -65,3 +66,13 @@ class Builder:
             raise
         metrics.rebuilds.labels("built").inc(len(budgets))
         log.info("budgets_built", organization=str(organization), budgets=len(budgets))
+
+    async def _rebuild(self, organization: UUID, budgets: Sequence[Counted]) -> None:
+        for tries in range(1, _TRIES + 1):
+            try:
+                await rebuild(self._store, self._connect, organization, budgets)
+            except Overtaken:
+                if tries == _TRIES:
+                    raise
+            else:
+                return

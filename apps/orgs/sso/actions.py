@@ -11,7 +11,9 @@ from django.utils.timezone import now
 from apps.audit.actions import event_record, facts
 from apps.core.actor import Actor
 from apps.core.rows import one_sentence, save_valid
-from apps.orgs.actions import member_add, member_update, user_create, user_update
+from apps.orgs.actions import member_join, member_update, user_create, user_update
+from apps.orgs.invitations.actions import invitations_accept_verified
+from apps.orgs.invitations.selectors import is_invited
 from apps.orgs.models import Membership, Role, User
 from apps.orgs.selectors import membership_of, user_by_email
 from apps.orgs.sso.claims import Person
@@ -101,8 +103,8 @@ def refusal_record(*, refusal: SsoRefused, address: str | None) -> None:
 
 
 def must_confirm(user: User) -> bool:
-    """Whether `user` has other ways in, or powers, that a like e-mail at the provider must not be enough for."""
-    return user.has_usable_password() or user.is_superuser
+    """Whether `user` has a way in that a like e-mail at the provider must not be enough to replace."""
+    return user.has_usable_password()
 
 
 # --- The first time ---
@@ -125,16 +127,19 @@ def _first_sign_in(person: Person, address: str | None) -> Identity:
 
 
 def _newcomer(person: Person, address: str | None) -> Identity:
-    actor = _installation(address)
-    if not settings.OIDC_AUTO_JOIN:
+    """A user who belongs where invitations for the e-mail and OIDC_AUTO_JOIN say, and nowhere else."""
+    invited, home, roles = is_invited(person.email), home_organization(), roles_by_groups(person)
+    if not invited and not settings.OIDC_AUTO_JOIN:
         raise SsoRefused(NOT_INVITED, person=person)
-    home = home_organization()
-    roles = roles_by_groups(person)
-    if home is None and not roles:
+    if not invited and home is None and not roles:
         raise SsoRefused(NO_ORGANIZATION, "OIDC_ORGANIZATION names none", person=person)
+    actor = _installation(address)
     user = user_create(email=person.email, name=person.name, password=None, actor=actor)
-    if home is not None and home not in roles:
-        member_add(organization=home, user=user, role=Role.MEMBER, actor=actor)
+    joined = invitations_accept_verified(user=user, address=address)
+    if settings.OIDC_AUTO_JOIN and home is not None and home not in roles:
+        member_join(organization=home, user=user, role=Role.MEMBER, actor=actor)
+    elif not joined and not settings.OIDC_AUTO_JOIN:
+        raise SsoRefused(NOT_INVITED, "whoever invited them no longer may", person=person)
     return _connected(user, person, _as(user, address))
 
 
@@ -181,7 +186,7 @@ def _follow_groups(identity: Identity, person: Person, address: str | None) -> N
         if membership is None:
             if not settings.OIDC_AUTO_JOIN:
                 continue
-            membership = member_add(organization=organization, user=identity.user, role=role, actor=actor)
+            membership = member_join(organization=organization, user=identity.user, role=role, actor=actor)
         if _set_role(membership, role, actor):
             given[str(organization.pk)] = role
     for key in given.keys() - {str(organization.pk) for organization in wanted}:

@@ -40,6 +40,10 @@ class RebuildFailed(Exception):
     """The budgets could not be built now; they admit nothing until a later try succeeds."""
 
 
+class Overtaken(RebuildFailed):
+    """What was built is out of date already: a late cost has come in meanwhile, or another process took over."""
+
+
 class StorePort(Protocol):
     """What a rebuild needs of the store."""
 
@@ -154,7 +158,7 @@ async def _build(
             log.debug("budget_rebuilt", budget=each.key, spent_nano=spent, late=len(asked))
             return
         if answer[0] == 0:
-            raise RebuildFailed("the rebuild took too long and somebody else has begun another")
+            raise Overtaken("the rebuild took too long and somebody else has begun another, or wants one")
         unknown = answer[1:]
         cursor = await connection.execute(
             ledger.CONTAINS_SQL, ledger.contains_parameters([UUID(id_) for id_ in unknown])
