@@ -131,16 +131,7 @@ def every_page(owner: User, service: Service, token: Token, credential: Credenti
     for model, model_admin in admin.site._registry.items():
         name, row = f"{model._meta.app_label}_{model._meta.model_name}", rows[model]
         pages += [page(f"{name}_changelist"), page(f"{name}_change", row.pk)]
-        if model not in {
-            DirectoryGroup,
-            Identity,
-            RequestRecord,
-            AdminEvent,
-            BudgetAlert,
-            CredentialAlert,
-            AlertDelivery,
-            OwnedObject,
-        }:
+        if model not in READ_ONLY:
             pages.append(page(f"{name}_add"))
         pages += [
             page(f"{name}_{button}", row.pk) for button in model_admin.actions_detail if (name, button) not in LEADS_ON
@@ -150,6 +141,17 @@ def every_page(owner: User, service: Service, token: Token, credential: Credenti
         pages += [page(f"policies_policy_{name}_here", layer, key) for name in ("limits", "rules", "attach")]
     return pages
 
+
+READ_ONLY = {
+    DirectoryGroup,
+    Identity,
+    RequestRecord,
+    AdminEvent,
+    BudgetAlert,
+    CredentialAlert,
+    AlertDelivery,
+    OwnedObject,
+}
 
 # Buttons that lead on to pages that are in the list already, or below.
 LEADS_ON = {
