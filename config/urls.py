@@ -1,5 +1,6 @@
 """Control plane URLs. The data plane is mounted before Django, in config.asgi."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import include, path
@@ -21,6 +22,7 @@ _login = limited("login-address", "10/m")(limited("login-account", "20/h", by=_a
 admin.site.index_title = _("Overview")
 
 urlpatterns = [
+    *(path("", include(module)) for module in settings.EXTRA_URLS),
     path("", RedirectView.as_view(pattern_name="admin:index", permanent=False)),
     path("admin/login/", _login),
     path("admin/password_change/", admin.site.admin_view(OwnPassword.as_view())),
@@ -28,5 +30,6 @@ urlpatterns = [
     path("api/", include("apps.api.urls")),
     path("sso/", include("apps.orgs.sso.urls")),
     path("", include("apps.orgs.urls")),
+    path("", include("apps.orgs.tenancy.urls")),
     path("", include("apps.orgs.invitations.urls")),
 ]
