@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -289,6 +289,12 @@ def _figures(record: RequestRecord) -> list[tuple[str, str, str]]:
     ]
 
 
+def _credential_of(attempt: Mapping[str, Any]) -> str:
+    """The label of the credential that was asked, and whether it is the installation's."""
+    label = str(attempt.get("credential") or "?")
+    return _("%(label)s (hosted)") % {"label": label} if attempt.get("hosted") else label
+
+
 def _timeline(record: RequestRecord) -> list[Step]:
     """The request and its attempts upstream, to scale."""
     whole = max(record.total_us, 1)
@@ -310,7 +316,7 @@ def _timeline(record: RequestRecord) -> list[Step]:
         steps.append(
             Step(
                 title=_("Attempt %(number)d: %(credential)s")
-                % {"number": number, "credential": attempt.get("credential") or "?"},
+                % {"number": number, "credential": _credential_of(attempt)},
                 detail=" · ".join(
                     part for part in (attempt.get("model"), reason, attempt.get("upstream_request_id")) if part
                 ),

@@ -267,7 +267,7 @@ class Exchange:
         cost = self._cost()
         before = [self._charged(attempt) for attempt in self.attempts[:-1] if attempt.usage is not None]
         pico = cost.pico
-        if before:
+        if any(each.pico is not None for each in before):
             pico = sum(each.pico or 0 for each in before) + (pico or 0)
         facts = self._facts(status, code, total, upstream, gateway, first)
         if pico is not None:
@@ -371,6 +371,8 @@ class Exchange:
             "total_us": (attempt.ended - attempt.started) // 1000,
             "upstream_request_id": attempt.request_id,
         }
+        if credential.hosted:
+            facts["hosted"] = True
         if attempt.usage is not None:
             facts["usage"] = usage_facts(attempt.usage)
             if (cost := attempt.cost) is not None and cost.pico is not None:

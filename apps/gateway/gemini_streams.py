@@ -123,6 +123,10 @@ class GeminiArrayMeter(GeminiMeter):
             return out
         return out + b"]" if self.complete else out
 
+    def says_nothing(self, out: bytes) -> bool:
+        """As above: no element has come."""
+        return out in (b"", b"[")
+
     def finish(self) -> bytes:
         """As above, and the array's end, if it is whole."""
         out = self._elements(super().finish())

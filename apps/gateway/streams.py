@@ -37,6 +37,11 @@ _MESSAGE = re.compile(
     rb'"type"\s*:\s*"(?:message_(?:start|delta|stop)|content_block_st(?:art|op)|signature_delta|error)"'
 )
 
+# Events that begin no answer: comments, pings, and what has no data at all.
+_NOTHING = re.compile(
+    rb"(?:(?:(?::|event:|id:|retry:)[^\r\n]*|data: ?(?:\{\s*\"type\"\s*:\s*\"(?:ping|keepalive)\"[^\r\n]*)?)?(?:\r\n|\n|\r))*+"
+)
+
 # A piece of an event is held back until the event is whole, so that an error event of ours never lands inside another: up to this
 # size. A larger event passes in pieces; beyond the second size it is not kept for reading either.
 _HELD_MAX = 64 * 1024
@@ -113,6 +118,10 @@ class StreamMeter:
         if rest and self._is_interesting(rest):
             rest = self._scan(rest, whole_first=released > 0)
         return rest[released:]
+
+    def says_nothing(self, out: bytes) -> bool:
+        """Whether the answer has yet to begin, where `out` was given back last, and nothing before it that says more."""
+        return _NOTHING.fullmatch(out) is not None
 
     @property
     def is_inside_event(self) -> bool:

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from apps.audit.actions import differences, event_record, facts
 from apps.core.actor import Actor
 from apps.core.rows import save_valid
-from apps.orgs.giving import check_may_give, check_may_open_content
+from apps.orgs.giving import check_may_give, check_may_open_content, giver_role
 from apps.orgs.models import Membership, Organization, Role, SignInLink, User
 
 _ORGANIZATION_FIELDS = {
@@ -63,6 +63,24 @@ def organization_update(*, organization: Organization, actor: Actor, **changes: 
     save_valid(locked)
     _note_change("organization.updated", locked, before, actor=actor, organization_id=locked.pk)
     return locked
+
+
+@transaction.atomic
+def organization_entitle(*, organization: Organization, hosted_credentials: bool, actor: Actor) -> bool:
+    """Let it use the installation's credentials, or not. False if that is so already.
+
+    The installation and its staff decide that, never the organization itself: raises ValidationError to anybody else.
+    """
+    if giver_role(actor, organization) is not None:
+        raise ValidationError({"hosted_credentials": _("Those who run the installation decide this: ask them.")})
+    locked = Organization.objects.select_for_update().get(pk=organization.pk)
+    if locked.hosted_credentials == hosted_credentials:
+        return False
+    before = facts(locked)
+    locked.hosted_credentials = hosted_credentials
+    save_valid(locked)
+    _note_change("organization.entitled", locked, before, actor=actor, organization_id=locked.pk)
+    return True
 
 
 @transaction.atomic

@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import Group
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -20,6 +21,7 @@ from apps.orgs.actions import (
     member_remove,
     member_update,
     organization_create,
+    organization_entitle,
     organization_resume,
     organization_suspend,
     organization_update,
@@ -50,6 +52,7 @@ class OrganizationAdmin(ConsoleAdmin):
         "members_manage_services",
         "members_manage_tokens",
         "require_second_factor",
+        "hosted_credentials",
     )
     actions_detail = ("limits", "suspend", "resume")
 
@@ -64,13 +67,26 @@ class OrganizationAdmin(ConsoleAdmin):
         """Platform staff alone."""
         return may(request, "")
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """What an organization is entitled to is not for itself to say."""
+        return () if may(request, "") else ("hosted_credentials",)
+
     def perform_add(self, request: HttpRequest, values: Mapping[str, Any]) -> Organization:
         """Add an organization."""
-        return organization_create(**values, actor=request_actor(request))
+        first = {name: values[name] for name in ("name", "slug", "timezone")}
+        with transaction.atomic():
+            row = organization_create(**first, actor=request_actor(request))
+            others = {name: values[name] for name in values if name not in first}
+            return self.perform_change(request, row, others)
 
     def perform_change(self, request: HttpRequest, row: Any, changes: Mapping[str, Any]) -> Organization:
-        """Change its name, slug or time zone."""
-        return organization_update(organization=row, actor=request_actor(request), **changes)
+        """Change its name, slug or time zone, what its members may, or what it is entitled to."""
+        actor = request_actor(request)
+        settings_ = {name: value for name, value in changes.items() if name != "hosted_credentials"}
+        with transaction.atomic():
+            if "hosted_credentials" in changes:
+                organization_entitle(organization=row, hosted_credentials=changes["hosted_credentials"], actor=actor)
+            return organization_update(organization=row, actor=actor, **settings_)
 
     def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
         """Only what applies to its state."""

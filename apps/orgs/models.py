@@ -46,6 +46,12 @@ class Organization(Row):
         db_default=False,
         help_text=_("Of everybody who signs in with a password."),
     )
+    hosted_credentials = models.BooleanField(
+        _("hosted credentials"),
+        default=True,
+        db_default=True,
+        help_text=_("Its calls may use the installation's credentials, where it has none of its own for a model."),
+    )
     created_at = models.DateTimeField(_("created at"), default=now, editable=False)
 
     class Meta:

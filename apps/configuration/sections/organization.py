@@ -7,7 +7,13 @@ from apps.configuration.document import Node
 from apps.configuration.fields import Field, switch, text
 from apps.configuration.section import Found, Owner, Section, Stated, Values
 from apps.core.actor import Actor
-from apps.orgs.actions import organization_create, organization_resume, organization_suspend, organization_update
+from apps.orgs.actions import (
+    organization_create,
+    organization_entitle,
+    organization_resume,
+    organization_suspend,
+    organization_update,
+)
 from apps.orgs.models import Organization
 
 _SWITCHES = ("members_manage_services", "members_manage_tokens", "require_second_factor")
@@ -25,6 +31,7 @@ class OrganizationSection(Section):
         Field(name="name", read=text, default=""),
         Field(name="timezone", read=text, default="UTC"),
         *(Field(name=name, read=switch, default=False) for name in _SWITCHES),
+        Field(name="hosted_credentials", read=switch, default=True),
         Field(name="suspended", read=switch, default=False),
     )
 
@@ -41,6 +48,7 @@ class OrganizationSection(Section):
             "name": owner.name,
             "timezone": owner.timezone,
             **{name: getattr(owner, name) for name in _SWITCHES},
+            "hosted_credentials": owner.hosted_credentials,
             "suspended": owner.suspended_at is not None,
         }
         return [self.found(values, owner)]
@@ -77,4 +85,5 @@ class OrganizationSection(Section):
 
     def _set(self, organization: Organization, values: Values, actor: Actor) -> None:
         organization_update(organization=organization, **{name: values[name] for name in _CHANGES}, actor=actor)
+        organization_entitle(organization=organization, hosted_credentials=values["hosted_credentials"], actor=actor)
         (organization_suspend if values["suspended"] else organization_resume)(organization=organization, actor=actor)

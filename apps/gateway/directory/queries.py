@@ -39,15 +39,16 @@ FROM services_token t JOIN services_service s ON s.id = t.service_id JOIN orgs_o
 WHERE t.digest = %(digest)s OR t.previous_digest = %(digest)s
 """
 
-# An organization's own come before the installation's, then by priority; the id settles ties the same way everywhere. A list of
-# models that could not be renewed for so long says nothing any more.
+# An organization's own come before the installation's, which it may not be entitled to, then by priority; the id settles ties the
+# same way everywhere. A list of models that could not be renewed for so long says nothing any more.
 _CREDENTIALS = """
 SELECT c.id, c.organization_id, c.provider, c.label, c.base_url, c.api_version, c.priority, c.weight, c.sealed_secret,
        c.connect_timeout, c.first_byte_timeout, c.idle_timeout, c.total_timeout,
        c.drained_at IS NOT NULL AS drained, l.names AS listed, c.updated_at, c.refused_status, c.refused_model
 FROM providers_credential c
 LEFT JOIN providers_providerlisting l ON l.credential_id = c.id AND l.listed_at > now() - interval '2 days'
-WHERE c.enabled AND (c.organization_id = %s OR c.organization_id IS NULL)
+WHERE c.enabled AND (c.organization_id = %(organization)s OR c.organization_id IS NULL AND EXISTS (
+  SELECT FROM orgs_organization o WHERE o.id = %(organization)s AND o.hosted_credentials))
 ORDER BY c.organization_id IS NULL, c.priority, c.id
 """
 
@@ -118,7 +119,7 @@ async def load_models(
 ) -> Models:
     """Everything this organization may ask for, and the credentials that it has."""
     async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(_CREDENTIALS, (organization_id,))
+        await cursor.execute(_CREDENTIALS, {"organization": organization_id})
         credential_rows = await cursor.fetchall()
         await cursor.execute(_MODELS, (organization_id,))
         model_rows = await cursor.fetchall()
@@ -226,6 +227,7 @@ def _credential(row: dict[str, Any], defaults: Timeouts) -> CredentialView:
         kind=kind_of(row["provider"]),
         changed=int(row["updated_at"].timestamp() * 1000),
         refused="" if row["refused_status"] is None else row["refused_model"] or "*",
+        hosted=row["organization_id"] is None,
     )
 
 

@@ -49,6 +49,7 @@ class CredentialView:
     timeouts: Timeouts
     kind: Kind  # what holds for every account of its provider, its dialect among it
     changed: int = 0  # when it was changed last, in Unix milliseconds: how it fared before says nothing of it now
+    hosted: bool = False  # the installation's own
     refused: str = ""  # the model that its provider has refused it for, as the console shows it; *: for all
 
 

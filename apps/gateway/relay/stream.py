@@ -19,6 +19,8 @@ from apps.providers.reasons import stream_reason
 
 # How long after the terminal event we wait for the connection to end properly, so that it can be used again.
 _AFTER_END = 0.25
+# What is held back of a stream that gives signs of life alone; Responses begin with all that was asked.
+_SILENT_MOST = 1024 * 1024
 
 
 async def relay_stream(exchange: Exchange, call: Call, headers: Headers, chunks: Chunks, watch: Watch) -> None:
@@ -32,26 +34,26 @@ async def relay_stream(exchange: Exchange, call: Call, headers: Headers, chunks:
     )
     meter: Passing = measured if native else call.translation.stream(way, measured)
     wanted = call.token.governor.policy.fallback_on
-    begun = False
-    held = b""
+    begun = speaks = False
+    held = b""  # of what has come before the answer may begin
     try:
         while chunk := await chunks.next():
             out = meter.feed(chunk)
             if not begun:
                 watch.first_heard()
+                held += out
                 if wanted and (reason := stream_reason(way.dialect.name, chunk)) in wanted:
-                    raise await _unsaid(exchange, call, headers, chunks, meter, reason, out)
+                    raise await _unsaid(exchange, call, headers, chunks, meter, reason, held)
+                speaks = speaks or not meter.says_nothing(out) or len(held) > _SILENT_MOST
+                if not speaks and not meter.complete:
+                    continue  # while it is but a sign of life, the call may still fail with a status, or go elsewhere
                 if native and call.keeping is not None and meter.refusal is None:
-                    held += out
-                    may_leave = await call.keeping.begun(out) or meter.complete
-                    held, out = (b"", held) if may_leave else (held, b"")
+                    may_leave = await call.keeping.begun(out)
+                    if not (may_leave or meter.complete):
+                        continue
+                held, out = b"", held
             if meter.complete:
-                if meter.refusal is not None and not begun:
-                    if meter.usage is not None:
-                        take_usage(exchange, call, meter)
-                    await relay_early_refusal(exchange, headers, meter.refusal, meter.error)
-                    return
-                await _finish_stream(exchange, call, meter, headers, out, begun=begun)
+                await _complete(exchange, call, meter, headers, out, begun=begun)
                 watch.close()
                 await _read_to_end(chunks)
                 return
@@ -69,10 +71,10 @@ async def relay_stream(exchange: Exchange, call: Call, headers: Headers, chunks:
                     watch.close()
                     await _read_to_end(chunks)
                     return
-        out = meter.finish()
+        out = held + meter.finish()
         if not meter.complete:
             raise UpstreamDisconnected
-        await _finish_stream(exchange, call, meter, headers, out, begun=begun)
+        await _complete(exchange, call, meter, headers, out, begun=begun)
     except (GatewayError, asyncio.CancelledError):
         take_usage(exchange, call, meter)
         if call.keeping is not None and call.keeping.pays_later:
@@ -122,6 +124,18 @@ async def _relay_directly(
         await client.drain()
         watch.heard()
     return last
+
+
+async def _complete(
+    exchange: Exchange, call: Call, meter: Passing, headers: Headers, out: bytes, *, begun: bool
+) -> None:
+    """A stream that is whole, or has failed. Raises Unanswered where it has failed before it began, and may be tried again."""
+    if meter.refusal is None or begun:
+        await _finish_stream(exchange, call, meter, headers, out, begun=begun)
+        return
+    if meter.usage is not None:
+        take_usage(exchange, call, meter)
+    await relay_early_refusal(exchange, headers, meter.refusal, meter.error)
 
 
 async def _finish_stream(

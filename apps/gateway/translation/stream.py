@@ -11,8 +11,8 @@ from apps.providers.translation.form import Begun, Ended, Event, Failed, Ping, U
 from apps.providers.translation.spoken import StreamReader, StreamWriter
 from apps.providers.usage import Usage
 
-# What may come before a failure that is an answer of its own.
-_WORDLESS = (Begun, Ping, Used)
+# What begins no answer: a failure that follows is an answer of its own, and another attempt may be made.
+_SILENT = (Begun, Ping, Used, Failed)
 
 
 class Passing(Protocol):
@@ -52,6 +52,9 @@ class Passing(Protocol):
     def finish(self) -> bytes:
         """The provider has nothing more to say; returns what to forward still."""
 
+    def says_nothing(self, out: bytes) -> bool:
+        """Whether the answer has yet to begin, where `out` was given back last, and nothing before it that says more."""
+
     def spent(self, input_tokens: Callable[[], int]) -> Usage:
         """What the stream used, estimated where the provider did not tell. `input_tokens` estimates its input."""
 
@@ -59,11 +62,12 @@ class Passing(Protocol):
 class TranslatedStream:
     """A stream between a reader of the provider's dialect and a writer of the client's."""
 
-    __slots__ = ("_dialect", "_meter", "_reader", "_writer", "complete", "error", "refusal")
+    __slots__ = ("_dialect", "_has_begun", "_meter", "_reader", "_writer", "complete", "error", "refusal")
 
     def __init__(self, meter: StreamMeter, reader: StreamReader, writer: StreamWriter, dialect: Dialect) -> None:
         """`dialect`: the client's."""
         self._meter, self._reader, self._writer, self._dialect = meter, reader, writer, dialect
+        self._has_begun = False  # text, thoughts, a call or the end has come
         self.complete = False
         self.error = ""
         self.refusal: tuple[int, bytes] | None = None
@@ -102,6 +106,10 @@ class TranslatedStream:
         self._meter.finish()
         return self._write(self._reader.finish())
 
+    def says_nothing(self, _out: bytes) -> bool:
+        """Whether nothing but a beginning, pings and usage has come."""
+        return not self._has_begun
+
     def spent(self, input_tokens: Callable[[], int]) -> Usage:
         """As the meter has measured it."""
         return self._meter.spent(input_tokens)
@@ -123,10 +131,12 @@ class TranslatedStream:
         if not events:
             return b""
         last = events[-1]
+        if not self._has_begun:
+            self._has_begun = not all(isinstance(event, _SILENT) for event in events)
         if isinstance(last, Failed):
             self.complete = True
             self.error = last.code or last.type or "error"
-            if not self._writer.events and all(isinstance(event, _WORDLESS) for event in events[:-1]):
+            if not self._has_begun:
                 refusal = UpstreamRefusal(last, last.status or 502)
                 self.refusal = self._dialect.status(refusal), self._dialect.error_body(refusal, "")
         elif isinstance(last, Ended):

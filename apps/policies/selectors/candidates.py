@@ -75,7 +75,9 @@ def find_candidates(organization: Organization, name: str) -> Found:
     models = sorted(ProviderModel.objects.filter(shared), key=lambda model: (model.organization_id is None, model.pk))
     on = [_row(model) for model in models if model.enabled]
     off = [_row(model) for model in models if not model.enabled]
-    offers = sorted((_seen(row) for row in Credential.objects.filter(shared)), key=lambda seen: (seen.rank, seen.id))
+    offers = sorted(
+        (_seen(row, organization) for row in Credential.objects.filter(shared)), key=lambda seen: (seen.rank, seen.id)
+    )
     aliases = AliasBook(alias_rules(organization))
     stock = Stock(on, off, [offer for offer in offers if not offer.unusable])
     everything = Stock([*on, *off], (), offers)
@@ -129,12 +131,14 @@ def _row(model: ProviderModel) -> ModelRow:
     )
 
 
-def _seen(row: Credential) -> CredentialSeen:
+def _seen(row: Credential, organization: Organization) -> CredentialSeen:
     rank = (row.organization_id is None, row.priority)
-    return CredentialSeen(row.pk.hex, row.provider, row.label, rank, row.weight, _unusable(row))
+    return CredentialSeen(row.pk.hex, row.provider, row.label, rank, row.weight, _unusable(row, organization))
 
 
-def _unusable(credential: Credential) -> str:
+def _unusable(credential: Credential, organization: Organization) -> str:
+    if credential.organization_id is None and not organization.hosted_credentials:
+        return "the organization may not use the installation's credentials"
     if not credential.enabled:
         return "the credential is disabled"
     if credential.drained_at is not None:
