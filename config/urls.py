@@ -5,6 +5,7 @@ from django.http import HttpRequest
 from django.urls import include, path
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import RedirectView
+from django.views.i18n import set_language
 
 from apps.core.web import limited
 from apps.orgs.views import OwnPassword
@@ -25,6 +26,7 @@ urlpatterns = [
     path("admin/login/", _login),
     path("admin/password_change/", admin.site.admin_view(OwnPassword.as_view())),
     path("admin/", admin.site.urls),
+    path("language/", set_language, name="set_language"),
     path("api/", include("apps.api.urls")),
     path("sso/", include("apps.orgs.sso.urls")),
     path("", include("apps.orgs.urls")),
