@@ -2,13 +2,21 @@
 
 from typing import Any
 
+from django.apps import apps
+from django.contrib import admin
+from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 
 def _link(title: Any, icon: str, model: str) -> dict[str, Any]:
-    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{model}_changelist")}
+    def is_offered(request: HttpRequest) -> bool:
+        label, _underscore, name = model.partition("_")
+        page = admin.site.get_model_admin(apps.get_model(label, name))
+        return bool(page.has_module_permission(request))
+
+    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{model}_changelist"), "permission": is_offered}
 
 
 UNFOLD: dict[str, Any] = {
@@ -40,6 +48,7 @@ UNFOLD: dict[str, Any] = {
             "950": "oklch(25.7% .09 281.288)",
         },
     },
+    "ACCOUNT": {"navigation": [{"title": _("Your account"), "link": reverse_lazy("people_profile")}]},
     "SIDEBAR": {
         "show_search": True,
         "show_all_applications": False,

@@ -69,6 +69,10 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.sessions",
     "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -78,6 +82,7 @@ INSTALLED_APPS = [
     "apps.orgs.keys",
     "apps.orgs.sso",
     "apps.orgs.invitations",
+    "apps.orgs.people",
     "apps.providers",
     "apps.services",
     "apps.policies",
@@ -99,6 +104,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "apps.orgs.middleware.AccessMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "apps.orgs.people.middleware.PeopleMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
@@ -114,6 +121,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "apps.orgs.people.context.people",
                 "apps.orgs.sso.context.single_sign_on",
             ]
         },
@@ -139,12 +147,10 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
-AUTHENTICATION_BACKENDS = [
-    "django.contrib.auth.backends.ModelBackend",
-    "apps.orgs.sso.backend.SingleSignOn",
-]
-LOGIN_URL = "admin:login"
+AUTHENTICATION_BACKENDS = ["apps.orgs.people.passwords.PasswordBackend", "apps.orgs.sso.backend.SingleSignOn"]
+LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "admin:index"
+EMAIL_AUTH_DISABLED = env("EMAIL_AUTH_DISABLED", boolean, "false")  # people sign in with single sign-on alone
 
 # --- Single sign-on ---
 OIDC_ISSUER = env("OIDC_ISSUER", text, "")  # unset: there is none
@@ -229,6 +235,32 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
 # --- Mail ---
 EMAIL_SERVER = env("EMAIL_URL", mail_server, "")  # none: alerts go to webhooks alone
 DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", text, "tollgate@localhost")
+
+# --- Accounts (django-allauth) ---
+ACCOUNT_ADAPTER = "apps.orgs.people.adapter.PeopleAdapter"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "mandatory" if EMAIL_SERVER else "none"
+ACCOUNT_CHANGE_EMAIL = True  # one address for each person, replaced when the new one is proved
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # nobody is written to because a stranger typed the address
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_FORMS = {"login": "apps.orgs.people.forms.SignInForm"}
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_RATE_LIMITS = MFA_RATE_LIMITS = (
+    False  # apps.core.web.limited does it, with Retry-After and while Valkey is away
+)
+MFA_ADAPTER = "apps.orgs.people.adapter.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # no stranger makes accounts, and a second factor may be required before mail arrives
+MFA_TOTP_ISSUER = "Tollgate"
+MFA_TOTP_TOLERANCE = 1  # half a minute that a phone's clock may be off
+MFA_RECOVERY_CODE_DIGITS = 10
+MFA_RECOVERY_CODES_SHOW_ONCE = True
 
 # --- Logs ---
 LOG_LEVEL = env("LOG_LEVEL", log_level, "info")

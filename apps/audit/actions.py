@@ -12,7 +12,9 @@ from apps.audit.models import AdminEvent
 from apps.core.actor import Actor
 
 # What never reaches an event, whatever a caller passes: secrets, their digests, and what only the machine reads.
-_WITHHELD = frozenset({"password", "sealed_secret", "digest", "previous_digest", "secret", "last_login", "last_used_at", "updated_at"})
+_WITHHELD = frozenset(
+    {"password", "sealed_secret", "digest", "previous_digest", "secret", "last_login", "last_used_at", "updated_at"}
+)
 
 
 def event_record(

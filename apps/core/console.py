@@ -120,8 +120,9 @@ class ConsoleAdmin(ModelAdmin):
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         """The form, knowing for whom it acts. It has the organization, also where that is not shown."""
-        if own_organization(request) is not None and "fields" not in kwargs:
-            kwargs["fields"] = flatten_fieldsets(super().get_fieldsets(request, obj))
+        fields = kwargs.get("fields")
+        if obj is None and fields is not None and own_organization(request) is not None and self._adds_organization():
+            kwargs["fields"] = [*fields, "organization"]
         form = super().get_form(request, obj, change, **kwargs)
         return type(form.__name__, (form,), {"request": request, "console": self})
 
@@ -133,6 +134,8 @@ class ConsoleAdmin(ModelAdmin):
         organization = own_organization(request)
         if organization is None:
             return rows
+        if not may(request, self.permission_read):
+            return rows.none()
         own = models.Q(**{self.organization_lookup: organization.pk})
         if self.shows_hosted:
             own |= models.Q(**{self.organization_lookup: None})
@@ -151,14 +154,29 @@ class ConsoleAdmin(ModelAdmin):
         return [each for each in filters if (each[0] if isinstance(each, tuple) else each) != "organization"]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Without the organization where there is only one."""
-        fieldsets = super().get_fieldsets(request, obj)
-        if own_organization(request) is None:
+        """As who asks may see them."""
+        return self.shown_fieldsets(request, obj, super().get_fieldsets(request, obj))
+
+    def shown_fieldsets(self, request: HttpRequest, obj: Any, fieldsets: Any) -> Any:
+        """Without the organization where there is only one; and for who may only look, without what is for entering alone.
+
+        Admin would otherwise look for a value to show in its place, and find a method of the row's that opens its secret.
+        """
+        hidden = set() if own_organization(request) is None else {"organization"}
+        if obj is not None and not self.has_change_permission(request, obj):
+            columns = {field.name for field in self.model._meta.concrete_fields}
+            names = flatten_fieldsets(fieldsets)
+            hidden |= {name for name in names if name not in columns and not hasattr(self, name)}
+        if not hidden:
             return fieldsets
         return [
-            (title, {**options, "fields": [each for each in options["fields"] if each != "organization"]})
+            (title, {**options, "fields": [each for each in options["fields"] if each not in hidden]})
             for title, options in fieldsets
         ]
+
+    def _adds_organization(self) -> bool:
+        declared: Any = self.add_fieldsets or self.fieldsets or [(None, {"fields": self.fields or ()})]
+        return "organization" in flatten_fieldsets(declared)
 
     def get_actions(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """What is done with selected rows is for who may change them."""
@@ -330,6 +348,9 @@ class ConsoleAdmin(ModelAdmin):
         changed, refusals, total = 0, [], 0
         for row in rows:
             total += 1
+            if self._is_hosted_for(request, row):
+                refusals.append(_("%(row)s is offered to everybody: platform staff alone change it.") % {"row": row})
+                continue
             try:
                 changed += perform(row)
             except ValidationError as refusal:

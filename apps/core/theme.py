@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     class ModelAdmin(admin.ModelAdmin[Any]):
         """Admin's, and what unfold adds to it."""
 
+        add_fieldsets: Any
+
         def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
             """The buttons of a row's page."""
 

@@ -10,6 +10,7 @@ import time
 from apps.audit.record import clean_text
 from apps.core.errors import (
     ClientClosed,
+    CountersUnavailable,
     EgressBlocked,
     GatewayError,
     ShuttingDown,
@@ -28,7 +29,7 @@ from apps.gateway.governance.estimates import estimated_input
 from apps.gateway.health.failure import RETRYABLE, Failure, failure_in_stream
 from apps.gateway.health.health import Health
 from apps.gateway.health.pacing import asked_to_wait
-from apps.gateway.hedging import FirstByte, Race, may_hedge
+from apps.gateway.hedging import FirstByte, Race, may_hedge, times_at_once
 from apps.gateway.relay.chunks import Chunks
 from apps.gateway.relay.refusals import relay_error, relay_refusal
 from apps.gateway.relay.sending import EVENTS
@@ -104,14 +105,14 @@ async def _dispatch(exchange: Exchange, call: Call, attempts: Attempts, pool: Up
         except asyncio.CancelledError:
             error = watch.why()
             attempt = _current(exchange, attempt)
-            following = _after(exchange, call, attempts, attempt, error)
+            following = await _after(exchange, call, attempts, attempt, error, watch)
             if following is None:
                 _end_badly(exchange, call, attempt, error)
                 raise error from None
             attempt.fail(error.code)
         except GatewayError as error:
             attempt = _current(exchange, attempt)
-            following = _after(exchange, call, attempts, attempt, error)
+            following = await _after(exchange, call, attempts, attempt, error, watch)
             if following is None:
                 _end_badly(exchange, call, attempt, error)
                 if len(exchange.attempts) > 1 and error.retryable is None:
@@ -121,6 +122,8 @@ async def _dispatch(exchange: Exchange, call: Call, attempts: Attempts, pool: Up
         except Unanswered as answer:
             attempt = _current(exchange, attempt)
             following = attempts.after(attempt.route, answer.failure) if call.target.endpoint.repeatable else None
+            if following is not None and not await _is_held_for(exchange, call, attempts, watch):
+                following = None
             if following is None:
                 attempts.failed(answer.failure)
                 await relay_refusal(exchange, answer)
@@ -195,8 +198,8 @@ async def _race(
     return await race.run(attempt, (call.token.governor.policy.hedge_after or 0) / 1000)
 
 
-def _after(
-    exchange: Exchange, call: Call, attempts: Attempts, attempt: Attempt, error: GatewayError
+async def _after(
+    exchange: Exchange, call: Call, attempts: Attempts, attempt: Attempt, error: GatewayError, watch: Watch
 ) -> tuple[Route, float] | None:
     """The route to try next after this error, and how many seconds to wait before; None: the error stands."""
     failure = _failure_of(exchange, attempt, error)
@@ -206,7 +209,27 @@ def _after(
     if exchange.sent_head or is_final or _was_answered(attempt, error):
         attempts.failed(failure)
         return None
-    return attempts.after(attempt.route, failure)
+    following = attempts.after(attempt.route, failure)
+    if following is not None and not await _is_held_for(exchange, call, attempts, watch):
+        return None
+    return following
+
+
+async def _is_held_for(exchange: Exchange, call: Call, attempts: Attempts, watch: Watch) -> bool:
+    """Whether budgets have room for another attempt beside what others have cost. Where they have not, there is none."""
+    spent = exchange.spent()
+    if not spent:
+        return True
+    watch.close()  # what follows is no part of the attempt that has ended
+    try:
+        is_held = await exchange.hold.reaches(spent, times_at_once(call))
+    except CountersUnavailable:
+        is_held = call.token.governor.policy.store_failure == "open"
+    if not is_held:
+        attempts.ends()  # the one that has begun with being chosen
+    elif exchange.decision is not None:
+        exchange.decision["hold"] = exchange.hold.amount
+    return is_held
 
 
 def _failure_of(exchange: Exchange, attempt: Attempt, error: GatewayError) -> Failure | None:

@@ -216,6 +216,17 @@ class Exchange:
         self.usage, self.is_told = _NOTHING_USED, False
         self.model_served = ""
 
+    def spent(self) -> int:
+        """Nano-USD that its attempts have cost, the last one included, as far as their providers have told; rounded up."""
+        told = [attempt for attempt in self.attempts[:-1] if attempt.usage is not None]
+        if not told and not self.is_told:
+            return 0
+        pico = sum(self._charged(attempt).pico or 0 for attempt in told)
+        sheet = self.attempts[-1].route.sheet(self.arrived_at)
+        if self.is_told and sheet is not None:
+            pico += sheet.cost(self.usage).pico or 0
+        return -(-pico // 1000)
+
     def header(self, name: bytes) -> str:
         """A request header as text; empty if absent."""
         return self.headers.get(name, b"").decode("latin-1")

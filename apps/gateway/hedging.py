@@ -35,6 +35,11 @@ def may_hedge(call: Call) -> bool:
     )
 
 
+def times_at_once(call: Call) -> int:
+    """How many attempts may be charged in full before it is known what any of them has cost."""
+    return 2 if may_hedge(call) else 1
+
+
 class FirstByte:
     """The limit of one attempt's first byte, in the place of the call's Watch, which both would share."""
 

@@ -6,10 +6,12 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import Q
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
@@ -113,26 +115,36 @@ def organization_resume(*, organization: Organization, actor: Actor) -> bool:
 
 
 @transaction.atomic
-def owner_create(*, organization: Organization, email: str, password: str | None, actor: Actor) -> User:
+def owner_create(*, organization: Organization, email: str, password: str | None, actor: Actor, name: str = "") -> User:
     """Create a user who owns `organization`; without a password, one who signs in by link only.
 
     Where there is one organization alone (TENANCY), whoever owns it runs the installation: platform staff too.
     Raises ValidationError, also when a user with this e-mail exists (`member_add` is for those).
     """
     is_staff = getattr(settings, "TENANCY", "single") == "single"
-    user = user_create(email=email, password=password, actor=actor, is_platform_staff=is_staff)
+    user = user_create(email=email, name=name, password=password, actor=actor, is_platform_staff=is_staff)
     member_join(organization=organization, user=user, role=Role.OWNER, actor=actor)
     return user
 
 
 @transaction.atomic
 def user_create(
-    *, email: str, password: str | None, actor: Actor, name: str = "", is_platform_staff: bool = False
+    *,
+    email: str,
+    password: str | None,
+    actor: Actor,
+    name: str = "",
+    is_platform_staff: bool = False,
+    email_verified: bool = True,
 ) -> User:
-    """Create a user, who belongs nowhere yet and sees nothing: memberships say what the user may do. Raises ValidationError."""
+    """Create a user, who belongs nowhere yet and sees nothing: memberships say what the user may do. Raises ValidationError.
+
+    `email_verified`: whoever creates the user vouches for the address; False: its owner has yet to show that it is theirs.
+    """
     user = User(email=email.strip().lower(), name=name, is_staff=True, is_superuser=is_platform_staff)
     _set_password(user, password)
     save_valid(user)
+    EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=email_verified)
     event_record("user.created", actor=actor, target=user, organization_id=None, after=facts(user))
     return user
 
@@ -156,6 +168,10 @@ def user_update(*, user: User, actor: Actor, **changes: Any) -> User:
         for membership in Membership.objects.filter(user=locked, role=Role.OWNER).select_related("organization"):
             _check_not_last_owner(membership)
     save_valid(locked)
+    if before["email"] != locked.email:
+        # Others who claim the address without having shown that it is theirs have lost.
+        EmailAddress.objects.filter(Q(user=locked) | Q(email=locked.email)).delete()
+        EmailAddress.objects.create(user=locked, email=locked.email, primary=True, verified=True)
     if before["email"] != locked.email or not locked.is_active:
         SignInLink.objects.filter(user=locked, used_at=None).delete()
     _note_change("user.updated", locked, before, actor=actor, organization_id=None)

@@ -5,10 +5,8 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from apps.core.actor import Actor
 from apps.core.console import ConsoleForm
-from apps.core.theme import AdminOwnPasswordChangeForm, PasswordInput, Select
-from apps.orgs.actions import user_password_set
+from apps.core.theme import PasswordInput, Select
 from apps.orgs.models import Membership, Organization, Role, User
 
 
@@ -51,17 +49,6 @@ class PasswordForm(forms.Form):
         if values.get("password") and values.get("again") and values["password"] != values["again"]:
             self.add_error("again", _("The two passwords differ."))
         return values
-
-
-class OwnPasswordForm(AdminOwnPasswordChangeForm):
-    """One's own password, which needs the old one."""
-
-    actor: Actor
-
-    def save(self, commit: bool = True) -> User:  # noqa: ARG002, FBT001, FBT002 - Django's signature
-        """Set it as every password is set: with an admin event."""
-        self.user = user_password_set(user=self.user, password=self.cleaned_data["new_password1"], actor=self.actor)
-        return self.user
 
 
 class MembershipForm(ConsoleForm):

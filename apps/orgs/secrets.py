@@ -7,6 +7,7 @@ from django.db import models, transaction
 from apps.audit.actions import event_record
 from apps.core.actor import Actor
 from apps.core.sealing import SealingError
+from apps.orgs.people.factors import factors_reseal
 
 
 def sealed_models() -> list[type[models.Model]]:
@@ -24,7 +25,7 @@ def secrets_reseal(*, actor: Actor) -> tuple[int, list[models.Model]]:
                 resealed += _reseal(row, actor)
             except SealingError:
                 closed.append(row)
-    return resealed, closed
+    return resealed + factors_reseal(actor=actor), closed
 
 
 def _reseal(row: "models.Model", actor: Actor) -> bool:

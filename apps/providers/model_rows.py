@@ -15,7 +15,8 @@ class ModelRow:
     upstream_name: str = ""
     credential: str = ""  # the only one that serves it, 32 hexadecimal digits; empty: any of the provider's
     priced_as: str = ""
-    created: int = 0  # Unix seconds
+    created: int = 0  # Unix seconds; 0: not known
+    is_unlisted: bool = False  # nobody has listed it: a client has named it
 
     @property
     def upstream(self) -> str:
@@ -35,9 +36,23 @@ class ModelRow:
         """What its prices are looked up by."""
         return (self.priced, self.priced_as) if self.priced_as else (self.priced,)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What deny lists know it by. One that clients may spell as they like goes by what it is a spelling of, too."""
+        names = spellings(self.provider, self.name) if self.is_unlisted else (self.name,)
+        return (*names, *(f"{self.provider}/{name}" for name in names))
+
     def facts(self) -> ModelFacts | None:
         """What is known of its size, by the names its prices have."""
         provider, _, other = self.priced_as.rpartition("/")
         vendor = provider or self.provider
         found = (model_facts().get((vendor, name)) for name in names_of(vendor, other or self.priced))
         return next((facts for facts in found if facts is not None), None)
+
+
+def spellings(provider: str, name: str) -> tuple[str, ...]:
+    """The name, and what it may be a spelling of: without its date, tag or maker, or what its provider says it means."""
+    plain = [
+        part for part in name.rpartition("/")[2].split(":") if part
+    ]  # of openai/gpt-4o:free, ft:gpt-4o-2024-08-06:acme
+    return tuple(dict.fromkeys(each for part in (name, *plain) for each in names_of(provider, part)))

@@ -300,7 +300,7 @@ def test_refusals_of_the_gateway(claude: Tenant, client: anthropic.Anthropic) ->
     no_one = client.with_options(api_key="tg_live_nobody")
     for error, kind, status, code in (
         (refused(no_one), anthropic.AuthenticationError, 401, "invalid_api_key"),
-        (refused(client, model="claude-nowhere"), anthropic.NotFoundError, 404, "model_not_found"),
+        (refused(client, model="nowhere"), anthropic.NotFoundError, 404, "model_not_found"),
         (refused(client, max_tokens=-1), anthropic.BadRequestError, 400, "invalid_value"),
         (refused(client, messages="Hello"), anthropic.BadRequestError, 400, "invalid_type"),
     ):

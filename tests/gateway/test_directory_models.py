@@ -58,6 +58,39 @@ def test_the_names_that_clients_choose_are_kept_in_bounded_room() -> None:
     assert len(known._found) <= 256
 
 
+def test_names_that_clients_invent_are_kept_in_bounded_room_and_leave_those_in_use() -> None:
+    known = models(rule("g-*", "openai/gpt-*"))
+    used, caught = known.get("gpt-next"), known.get("g-4o")
+    for number in range(1000):
+        for name in (f"gpt-{number}", f"openai/x-{number}", f"openai/{number}/{'x' * 200}"):
+            made = known.get(name)
+            assert made is not None
+            assert [route.upstream_model for route in made.routes] == [name.removeprefix("openai/")]
+        assert known.get("gpt-next") is used, "what is asked for again and again stays"
+    assert len(known._tried) <= 64
+    assert known.get("g-4o") is caught, "and takes no room from other names"
+    assert len(known._found) == 1
+
+
+def test_a_name_that_nobody_lists_has_no_price_unless_the_book_has_one() -> None:
+    view = models().get("gpt-next")
+    assert view is not None
+    (route,) = view.routes
+    assert (route.sheet(0), route.mode, view.provider, view.plain) == (None, "", "openai", "")
+    spelled = models().get("openai/gpt-next")
+    assert spelled is not None
+    assert (spelled.name, spelled.plain) == ("openai/gpt-next", "gpt-next")
+
+
+def test_what_the_provider_lists_with_its_prefix_is_listed() -> None:
+    told = Listing(["gpt-9", "gpt-4o", "whatever", "claude-9", "gpt-bad name", "fast-9"])
+    known = models(rule("fast*", "gpt-4o"), listing=told)
+    assert {view.name for view in known.values()} == {"gpt-4o", "gpt-4o-mini", "gpt-9"}
+    assert known.near("gpt9")[0] == "gpt-9"
+    caught = models(rule("*", "gpt-4o"), listing=told)
+    assert "gpt-9" not in {view.name for view in caught.values()}, "it means the alias"
+
+
 def test_all_models_of_a_credential_share_their_heads_unless_the_path_names_the_model() -> None:
     gemini = offer(account("gemini", "https://generativelanguage.googleapis.com"))
     dated = offer(account("azure_openai", "https://acme.openai.azure.com", "2024-10-21"))

@@ -70,13 +70,13 @@ def test_a_console_alone_answers_health_checks_and_no_calls() -> None:
     with GatewayProcess(plane="console") as console:
         assert httpx.get(console.url + "/healthz").json() == {"status": "alive"}
         assert httpx.get(console.url + "/readyz").json() == {"status": "ready", "problems": []}
-        assert httpx.get(console.url + "/admin/login/").status_code == 200
+        assert httpx.get(console.url + "/sign-in/").status_code == 200
         assert httpx.post(console.url + "/v1/chat/completions", json=CHAT).status_code in {403, 404}
 
 
 def test_a_gateway_alone_serves_no_console() -> None:
     with GatewayProcess(plane="gateway") as gateway:
-        assert httpx.get(gateway.url + "/admin/login/").json()["error"]["code"] == "unknown_url"
+        assert httpx.get(gateway.url + "/sign-in/").json()["error"]["code"] == "unknown_url"
         assert httpx.get(gateway.url + "/v1/models").status_code == 401
 
 

@@ -336,6 +336,30 @@ def test_an_end_that_had_no_beginning_is_recorded_all_the_same(acme: Tenant, pro
     assert by_endpoint(acme, 2)["realtime_response"][0].cost_usd == COST
 
 
+def test_an_end_that_is_told_twice_is_charged_once(acme: Tenant, provider: RealtimeProvider) -> None:
+    with session(acme) as client:
+        line = provider.line
+        for id_ in (line.begin(), "resp_unheard_of"):
+            line.end(id_)
+            line.end(id_)
+            for _ in range(2):
+                client.until("response.done")  # it passes all the same
+        client.respond()
+    found = by_endpoint(acme, 4)["realtime_response"]
+    assert [record.cost_usd for record in found] == [COST] * 3
+    assert len({record.upstream_request_id for record in found}) == 3
+
+
+def test_an_id_that_begins_again_is_another_response(acme: Tenant, provider: RealtimeProvider) -> None:
+    with session(acme) as client:
+        line = provider.line
+        for _ in range(2):
+            line.say({"type": "response.created", "response": {"id": "resp_same", "object": "realtime.response"}})
+            line.end("resp_same")
+            client.until("response.done")
+    assert [record.cost_usd for record in by_endpoint(acme, 3)["realtime_response"]] == [COST] * 2
+
+
 def test_a_new_price_counts_from_the_next_response_on(acme: Tenant) -> None:
     with session(acme) as client:
         client.respond()

@@ -61,7 +61,7 @@ def test_a_spelled_model_is_asked_of_that_provider_alone(
     assert (record.model_asked, record.provider) == ("mistral/gpt-test", "mistral")
 
 
-def test_a_spelled_model_that_the_provider_has_not_is_unknown(acme: Tenant, mistral: Credential) -> None:
+def test_a_spelled_model_of_a_provider_without_a_credential_is_unknown(acme: Tenant) -> None:
     response = ask(acme, "mistral/gpt-test")
     assert (response.status_code, response.json()["error"]["code"]) == (404, "model_not_found")
 

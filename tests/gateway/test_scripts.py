@@ -1,7 +1,7 @@
 """The store's scripts against a plain model of them: whatever happens in whatever order, the counters say what is true.
 
-Calls are admitted, settled, settled twice, lost with their gateway with and without a record, released, charged later; windows end,
-the store forgets everything or is restarted, budgets are built anew while calls go on.
+Calls are admitted, hold more, are settled, settled twice, lost with their gateway with and without a record, released, charged
+later; windows end, the store forgets everything or is restarted, budgets are built anew while calls go on.
 """
 
 import time
@@ -26,7 +26,7 @@ TOKENS = ("a" * 32, "b" * 32)
 LIVING, DEAD, ENDED = "living", "dead", "ended"
 
 STEPS = (
-    "admit", "admit", "admit", "settle", "settle", "settle_again", "die_recorded", "die_unrecorded", "record", "hold_again",
+    "admit", "admit", "admit", "more", "settle", "settle", "settle_again", "die_recorded", "die_unrecorded", "record", "hold_again",
     "expire", "expire_unknown", "charge", "release", "turn", "flush", "restart", "rebuild", "rebuild", "rebuild_all",
 )  # fmt: skip
 
@@ -207,6 +207,23 @@ class World:
                 return ["budget", number]
         return None
 
+    def hold_more(self, call: Call, amount: int) -> None:
+        """Another attempt is to follow one that was charged."""
+        asked = call.request
+        args = [call.id, amount, amount, self.run, *asked.more_args]
+        said = self.eval(scripts.HOLD_MORE, asked.more_keys, args)
+        here = [
+            each
+            for each in asked.budgets
+            if each.key in call.held_in and each.key in self.built
+            if each.rule.rolling_days or call.windows[each.key] == self.built[each.key]
+        ]
+        is_known = call.holds and all(each.key in self.built for each in asked.budgets)
+        has_room = all(self.spent(each) + self.held(each) + amount <= each.rule.limit_nano for each in here)
+        assert said == int(is_known and has_room)
+        if said:
+            call.amount += amount
+
     def settle(self, call: Call, cost: int, used: int, *, again: bool = False) -> None:
         call.cost = cost = cost if call.cost is None else call.cost
         names, args = [*call.request.settle_keys], [*call.request.settle_args]
@@ -332,6 +349,8 @@ class World:
         match what:
             case "admit":
                 self.admit(a % 2, 10 * (1 + b % 4), 10 * (1 + a % 3), late=b % 7 == 6)
+            case "more" if call := one(*(each.gateway == LIVING and each.cost is None for each in self.calls)):
+                self.hold_more(call, 10 * (1 + b % 4))
             case "settle" if call := one(*living):
                 self.settle(call, call.amount * (b % 11) // 10, call.tokens // 10 * (b % 13))
             case "settle_again" if call := one(*(each.gateway == ENDED for each in self.calls)):
@@ -403,3 +422,7 @@ def test_near_its_limit_a_budget_asks_for_the_worst_that_a_call_can_cost(valkey:
     assert admit("c", 5, 20) == [1]
     assert admit("d", 5, 20) == [0, "budget", 1]  # above 90 in a hundred
     assert admit("e", 5, 5) == [1]
+    more = [*asked.more_keys], ["b", 1, 6, world.run, *asked.more_args]
+    assert world.eval(scripts.HOLD_MORE, *more) == 0
+    assert world.eval(scripts.SETTLE, [*asked.settle_keys], [*asked.settle_args, "a", 0, 10, 10, world.run, 0]) == 1
+    assert world.eval(scripts.HOLD_MORE, *more) == 1

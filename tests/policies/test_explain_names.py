@@ -9,7 +9,14 @@ from apps.orgs.models import Organization
 from apps.policies.actions.policies import inline_set
 from apps.policies.explanation import Asked, Explanation
 from apps.policies.selectors.explain import explain_call
-from apps.providers.actions import credential_add, credential_drain, credential_update, model_add
+from apps.providers.actions import (
+    credential_add,
+    credential_disable,
+    credential_drain,
+    credential_update,
+    model_add,
+    model_update,
+)
 from apps.providers.aliases.actions import AliasGoal, alias_add, alias_update
 from apps.providers.models import Credential
 from apps.services.actions import token_issue
@@ -106,6 +113,39 @@ def test_a_spelled_name_is_refused_where_the_plain_one_is(token: Token, actor: A
     assert refused(explain(token, "openai_compatible/gpt-test")) == ("model", "model_not_allowed")
     inline_set(layer="token", token=token, fields={"denied_models": None, "allowed_models": ["gpt-*"]}, actor=actor)
     assert explain(token, "openai_compatible/gpt-test").refusal is None
+
+
+def test_a_name_that_nobody_lists_is_explained_by_its_prefix(
+    acme: Organization, token: Token, spare: Credential, actor: Actor
+) -> None:
+    for name in ("mistral-next", "mistral/whatever"):
+        found = explain(token, name)
+        assert says(found, "known") == "a model of mistral that is not listed, which a credential serves"
+        assert asked_in_order(found) == [("spare", name.removeprefix("mistral/"))]
+        assert says(found, "price").startswith("not known")
+    assert refused(explain(token, "claude-next")) == ("known", "model_not_found")
+    assert refused(explain(token, "openai_compatible/gpt-next")) == ("known", "model_not_found")
+    inline_set(layer="token", token=token, fields={"denied_models": ["mistral-next"]}, actor=actor)
+    assert refused(explain(token, "mistral/mistral-next")) == ("model", "model_not_allowed")
+    assert refused(explain(token, "mistral-next-2030-01-01")) == ("route", "provider_not_allowed")
+    credential_drain(credential=spare, actor=actor)
+    assert refused(explain(token, "mistral-other")) == ("known", "no_credential")
+    credential_disable(credential=spare, actor=actor)
+    found = explain(token, "mistral-other")
+    assert refused(found) == ("known", "model_not_found")
+    assert says(found, "known") == "mistral-other is not listed for this organization"
+    assert skipped(found) == {"spare": "the credential is disabled"}
+
+
+def test_a_disabled_model_is_not_asked_for_by_its_prefix(
+    acme: Organization, token: Token, spare: Credential, actor: Actor
+) -> None:
+    row = model_add(organization=acme, provider="mistral", name="mistral-old", actor=actor)
+    model_update(model=row, enabled=False, actor=actor)
+    for name in ("mistral-old", "mistral/mistral-old", "mistral-old-2030-01-01"):
+        found = explain(token, name)
+        assert refused(found) == ("known", "model_not_found")
+        assert says(found, "known") == f"{name} is listed, but disabled"
 
 
 def test_a_drained_credential_is_said_to_be(token: Token, credential: Credential, actor: Actor) -> None:

@@ -27,18 +27,23 @@ def is_listed(provider: str, name: str) -> bool:
     return any(name == model and provider in ("", owner) for owner, model in LISTED)
 
 
+def owner_of(provider: str, name: str) -> str:
+    """One provider alone may be asked for what is not listed, by name or by prefix."""
+    return "xai" if provider == "xai" or (not provider and name.startswith("grok-")) else ""
+
+
 def book(*names: str) -> AliasBook:
     return AliasBook(AliasRule(name=name, targets=(Target(model="gpt-4o"),)) for name in names)
 
 
 def meant(name: str, *aliases: str) -> str:
     """The name of the alias that catches it; provider/model or model; empty: nothing."""
-    found = meaning_of(name, book(*aliases), is_listed)
+    found = meaning_of(name, book(*aliases), is_listed, owner_of)
     if found is None:
         return ""
     if found.alias is not None:
         return f"alias {found.alias.name}"
-    return f"{found.provider}|{found.model}"
+    return f"{'new ' if found.is_unlisted else ''}{found.provider}|{found.model}"
 
 
 @pytest.mark.parametrize(
@@ -64,6 +69,12 @@ def meant(name: str, *aliases: str) -> str:
         ("gpt-", ["gpt-*"], "alias gpt-*"),
         ("aba", ["ab*ba"], ""),
         ("abba", ["ab*ba"], "alias ab*ba"),
+        ("grok-9", [], "new xai|grok-9"),
+        ("xai/else", [], "new xai|else"),
+        ("anthropic/grok-9", [], ""),
+        ("grok-9", ["*-9"], "alias *-9"),
+        ("xai/else", ["*"], "alias *"),
+        ("grok-9", ["grok-*"], "alias grok-*"),
     ],
 )
 def test_the_most_definite_wins(name: str, aliases: list[str], means: str) -> None:
@@ -73,7 +84,7 @@ def test_the_most_definite_wins(name: str, aliases: list[str], means: str) -> No
 
 def test_of_two_aliases_of_one_name_the_first_counts() -> None:
     own, shared = (AliasRule(name="gpt-*", targets=(), created=at) for at in (1, 2))
-    found = meaning_of("gpt-9", AliasBook([own, shared]), is_listed)
+    found = meaning_of("gpt-9", AliasBook([own, shared]), is_listed, owner_of)
     assert found is not None
     assert found.alias is own
 
@@ -107,7 +118,7 @@ def test_a_pattern_fits_what_its_star_makes(pattern: str, star: str) -> None:
     st.lists(NAMES.filter(lambda text: text.count("*") <= 1), max_size=8), NAMES.map(lambda text: text.replace("*", ""))
 )
 def test_what_catches_a_name_fits_it(aliases: list[str], name: str) -> None:
-    found = meaning_of(name, book(*aliases), is_listed)
+    found = meaning_of(name, book(*aliases), is_listed, owner_of)
     if found is not None and found.alias is not None:
         assert fits(found.alias.name, name) == found.star
         longer = [each for each in aliases if "*" in each and fits(each, name) is not None]

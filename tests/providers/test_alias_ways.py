@@ -115,6 +115,63 @@ def test_a_credential_of_another_provider_makes_no_way() -> None:
     assert shown(stock(A).alias_ways(rule(Target(model="gpt", credential="gone")), "")) == []
 
 
+# --- What nobody has listed ---
+
+
+def test_a_name_that_is_not_listed_goes_to_all_credentials_of_its_provider() -> None:
+    late = Account("d", rank=(True, 100))
+    assert shown(stock(A, B, C, late).unlisted_ways("gpt-new", "openai")) == [
+        "a/gpt-new@0:1",
+        "b/gpt-new@1:1",
+        "d/gpt-new@2:1",
+    ]
+
+
+def test_its_provider_is_the_one_that_is_named_or_that_documents_the_prefix() -> None:
+    made = stock(A, C)
+    assert made.owner_of("", "gpt-new") == made.owner_of("openai", "whatever") == "openai"
+    assert made.owner_of("", "claude-new") == "anthropic"
+    assert made.owner_of("", "whatever") == ""
+
+
+def test_without_a_credential_of_its_provider_nobody_is_asked() -> None:
+    assert stock(C).owner_of("", "gpt-new") == stock(C).owner_of("openai", "gpt-new") == ""
+
+
+def test_a_provider_whose_credentials_are_all_drained_is_still_the_one() -> None:
+    made = Stock(ROWS, (), [C], ["openai", "anthropic"])
+    assert made.owner_of("", "gpt-new") == "openai"
+    assert made.unlisted_ways("gpt-new", "openai") == ()
+
+
+def test_those_whose_names_are_their_operators_are_never_asked() -> None:
+    for provider in ("azure_openai", "ollama", "openai_compatible", "sandbox"):
+        made = stock(Account("z", provider=provider))
+        assert made.owner_of(provider, "gpt-new") == made.owner_of("", "gpt-new") == ""
+
+
+def test_what_is_disabled_stays_so_under_every_spelling() -> None:
+    off = (ModelRow(provider="openai", name="gpt-old", upstream_name="gpt-3"),)
+    made = stock(A, off=off)
+    for name in ("gpt-old", "gpt-3", "gpt-old-2030-01-01"):
+        assert made.owner_of("openai", name) == made.owner_of("", name) == ""
+    assert made.owner_of("openai", "ft:gpt-old:acme") == ""
+    assert made.owner_of("", "gpt-older") == "openai"
+    elsewhere = stock(A, off=(ModelRow(provider="azure_openai", name="gpt-old"),))
+    assert (elsewhere.owner_of("", "gpt-old"), elsewhere.owner_of("openai", "gpt-old")) == ("", "openai")
+
+
+def test_deny_lists_know_it_by_what_it_is_a_spelling_of() -> None:
+    (way,) = stock(A).unlisted_ways("gpt-4o-2030-01-01", "openai")
+    assert way.names[0] == "gpt-4o-2030-01-01"
+    assert {"gpt-4o", "openai/gpt-4o", "openai/gpt-4o-2030-01-01"} <= set(way.names)
+    router = Account("r", provider="openrouter")
+    (way,) = stock(router).unlisted_ways("openai/gpt-4o:free", "openrouter")
+    assert {"gpt-4o", "openrouter/openai/gpt-4o:free"} <= set(way.names)
+    (listed,) = stock(A, rows=[ModelRow(provider="openai", name="gpt-4o-2030-01-01")]).ways("gpt-4o-2030-01-01")
+    assert "gpt-4o" not in listed.names
+
+
 ACCOUNTS = st.lists(
     st.tuples(st.sampled_from(["openai", "anthropic"]), st.integers(1, 3), st.none() | st.integers(1, 5)), max_size=5
 ).map(

@@ -26,7 +26,7 @@ def assert_refused(answer: Any, browser: Client, status: int, code: str, *, even
     page = answer.content.decode()
     assert answer.status_code == status, page
     assert f"<code>{code}</code>" in page
-    assert 'href="/sso/start/"' in page
+    assert 'href="/sso/start/' in page
     assert answer["Cache-Control"].find("no-store") >= 0
     assert signed_in_as(browser) is None
     assert not User.objects.exists()

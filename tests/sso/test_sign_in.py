@@ -126,6 +126,20 @@ def test_the_session_is_another_after_the_sign_in(sign_in: SignIn, browser: Clie
     assert browser.session.session_key != before
 
 
+def test_who_is_refused_may_try_another_account_and_still_gets_where_they_wanted(
+    sign_in: SignIn, idp: IdentityProvider, browser: Client, acme: "Organization"
+):
+    idp.claims = {"email": "ana@elsewhere.example"}
+
+    page = sign_in(to="/admin/orgs/user/").content.decode()
+
+    assert 'href="/sso/start/?next=%2Fadmin%2Forgs%2Fuser%2F&amp;other=1"' in page
+    left = browser.get("/sso/start/?next=%2Fadmin%2Forgs%2Fuser%2F&other=1")["Location"]
+    assert parse_qs(urlsplit(left).query)["prompt"] == ["select_account"]
+    idp.claims = {}
+    assert browser.get("/sso/callback/", idp.approves(left))["Location"] == "/admin/orgs/user/"
+
+
 def test_without_settings_there_is_no_single_sign_on(browser: Client):
     assert [browser.get(f"/sso/{path}/").status_code for path in ("start", "callback", "connect")] == [404] * 3
 

@@ -118,6 +118,24 @@ class Counters:
             raise Unbuilt([position - 1 for position in told[1:]])
         return Verdict(told[1], told[2] - 1, told[3:])
 
+    async def hold_more(self, request_id: str, *, amount: int, worst: int) -> bool:
+        """Hold more for a running call, in all its budgets or in none: nano-USD, as in `admit`. False: a budget has no room.
+
+        Raises CountersUnavailable when the store does not answer.
+        """
+        taken = self.running.get(request_id)
+        if taken is None:
+            return False
+        request, store = taken.packed.request, self.store
+        args: list[str | int] = [request_id, amount, worst, store.run_id, *request.more_args]
+        try:
+            is_held = bool(await store.run(scripts.HOLD_MORE, request.more_keys, args))
+        except (StoreAway, StoreRefusal) as why:
+            raise CountersUnavailable from why
+        if is_held:
+            taken.amount += amount
+        return is_held
+
     async def _answered(self, answer: asyncio.Future[Any], question: bytes) -> Any:
         try:
             return await answer

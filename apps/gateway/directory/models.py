@@ -1,7 +1,8 @@
-"""What an organization may ask for: models, provider/model, and its aliases."""
+"""What an organization may ask for: models, provider/model, its aliases, and what providers may have that nobody has listed."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 from apps.gateway.directory.near import Neighbours
 from apps.gateway.directory.routes import Offered, route_of
@@ -12,7 +13,8 @@ from apps.providers.names import model_name_is_valid
 from apps.providers.prices.book import PriceBook
 
 _FOUND_MOST = 256  # names that are no model's own, kept with what they mean; clients choose them
-_CAUGHT_MOST = 2_000  # names that patterns contribute to a list of models
+_TRIED_MOST = 64  # names that nobody has listed, kept with what they mean; clients invent them
+_CAUGHT_MOST = 2_000  # names that patterns contribute to a list of models, and prefixes
 _STRATEGIES: Mapping[str, Strategy] = {
     "weighted": "weighted",
     "least_latency": "least_latency",
@@ -38,6 +40,7 @@ class Models:
         self._stock, self._aliases, self._book = stock, aliases, book
         self._exact: dict[str, ModelView] = {}
         self._found: dict[str, ModelView | None] = {}
+        self._tried: dict[str, ModelView] = {}  # the one asked for last comes last
         self._listed: tuple[ModelView, ...] | None = None
         self._neighbours: Neighbours | None = None
         for name in stock.names:
@@ -55,16 +58,25 @@ class Models:
             return self._found[name]
         except KeyError:
             pass
-        if len(self._found) >= _FOUND_MOST:
-            del self._found[next(iter(self._found))]
-        found = self._found[name] = self._find(name)
-        return found
+        tried = self._tried.pop(name, None)
+        if tried is None:
+            meant = self._meaning(name)
+            if meant is None or not meant.is_unlisted:
+                _make_room(self._found, _FOUND_MOST)
+                found = self._found[name] = None if meant is None else self._view(meant, name)
+                return found
+            _make_room(self._tried, _TRIED_MOST)
+            tried = self._view(meant, name)
+        self._tried[name] = tried
+        return tried
 
     def values(self) -> tuple[ModelView, ...]:
         """All that has a name of its own, to be listed: models, aliases, and what is known of the names that patterns catch."""
         if self._listed is None:
-            caught = (self._find(name) for name in self._caught())
-            self._listed = (*self._exact.values(), *(view for view in caught if view is not None))
+            caught = [(name, self._meaning(name)) for name in self._caught()]
+            more = [(name, meant) for name in self._published() if (meant := self._meaning(name)) and meant.is_unlisted]
+            views = (self._view(meant, name) for name, meant in dict((*caught, *more)).items() if meant is not None)
+            self._listed = (*self._exact.values(), *views)
         return self._listed
 
     def near(self, name: str) -> list[str]:
@@ -76,11 +88,19 @@ class Models:
             return self._neighbours.of(name)
         return [f"{provider}/{near}" for near in self._neighbours.of(model) if self._stock.is_listed(provider, near)]
 
-    def _find(self, name: str) -> ModelView | None:
-        meant = meaning_of(name, self._aliases, self._stock.is_listed)
-        if meant is None:
-            return None
-        return self._alias(meant.alias, meant.star, name) if meant.alias is not None else self._model(meant, name)
+    def _meaning(self, name: str) -> Meaning | None:
+        return meaning_of(name, self._aliases, self._stock.is_listed, self._stock.owner_of)
+
+    def _view(self, meant: Meaning, name: str) -> ModelView:
+        if meant.alias is not None:
+            return self._alias(meant.alias, meant.star, name)
+        return self._unlisted(meant, name) if meant.is_unlisted else self._model(meant, name)
+
+    def _unlisted(self, meant: Meaning, name: str) -> ModelView:
+        provider = meant.provider
+        routes = self._routes(self._stock.unlisted_ways(meant.model, provider))
+        plain = meant.model if meant.model != name else ""
+        return ModelView(name, provider, 0, provider, routes, _strategy(routes), plain)
 
     def _model(self, meant: Meaning, name: str) -> ModelView:
         (first, *_) = self._stock.rows(meant.model, meant.provider)
@@ -106,6 +126,17 @@ class Models:
                     if star is not None and len(names) < _CAUGHT_MOST:
                         names.add(rule.name.replace(STAR, star))
         return sorted(name for name in names if name not in self._exact and model_name_is_valid(name))
+
+    def _published(self) -> list[str]:
+        """The names that providers list, and nobody here has."""
+        names = {name for name in self._stock.unlisted_names() if name not in self._exact and model_name_is_valid(name)}
+        return sorted(names)[:_CAUGHT_MOST]
+
+
+def _make_room(cache: dict[str, Any], most: int) -> None:
+    """Forget the first entry of a full cache."""
+    if len(cache) >= most:
+        del cache[next(iter(cache))]
 
 
 def _strategy(routes: Sequence[Route]) -> Strategy:

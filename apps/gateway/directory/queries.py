@@ -26,6 +26,7 @@ from apps.providers.aliases.names import STAR, AliasBook, AliasRule, Target, spe
 from apps.providers.aliases.ways import Stock
 from apps.providers.kinds import kind_of
 from apps.providers.listing.names import Listing
+from apps.providers.prefixes import PREFIXES
 from apps.providers.prices.book import PRICES_SQL, candidates, compile_book
 
 log = get_logger(__name__)
@@ -65,7 +66,7 @@ WHERE a.enabled AND (a.organization_id = %s OR a.organization_id IS NULL)
 ORDER BY a.organization_id IS NULL, a.id, t.tier, t.id
 """
 
-# What a pattern may lead to is not known beforehand: all that has a price at its provider.
+# What a pattern or a prefix may lead to is not known beforehand: all that has a price at its provider.
 _PRICED = """
 SELECT DISTINCT model FROM providers_price
 WHERE withdrawn_at IS NULL AND provider = ANY(%s) AND (organization_id = %s OR organization_id IS NULL)
@@ -127,12 +128,17 @@ async def load_models(
         rules = _rules(await cursor.fetchall())
         offers = [made for row in credential_rows if (made := _offer(row, keyring, defaults)) is not None]
         accounts = {each.account.credential.id: each.account for each in offers}
+        providers = {account.credential.provider for account in accounts.values()}
+        unlisted = providers & PREFIXES.keys()  # who is asked for what is not listed
         rows = [model_row(row) for row in model_rows if row["enabled"]]
         asked = {name for row in rows for name in row.book_names}
         asked |= {name for name, _ in _targets(rules, accounts)}
         await cursor.execute(
             _PRICED,
-            (sorted({provider for name, provider in _targets(rules, accounts) if STAR in name}), organization_id),
+            (
+                sorted({provider for name, provider in _targets(rules, accounts) if STAR in name} | unlisted),
+                organization_id,
+            ),
         )
         asked |= {row["model"] for row in await cursor.fetchall()}
         names = {name for part in asked for name in candidates(part)}
@@ -142,7 +148,7 @@ async def load_models(
     live = [each for each in offers if not each.account.drained]
     book_of_aliases = AliasBook(rules)
     undrained = None if live == offers else Models(Stock(rows, off, offers), book_of_aliases, book, accounts)
-    return Models(Stock(rows, off, live), book_of_aliases, book, accounts, undrained)
+    return Models(Stock(rows, off, live, providers), book_of_aliases, book, accounts, undrained)
 
 
 def _rules(rows: Sequence[dict[str, Any]]) -> list[AliasRule]:

@@ -12,7 +12,7 @@ from apps.gateway.governance.estimates import Typical, bounds
 from apps.gateway.governance.governor import Governor
 from apps.gateway.governance.hold import NO_HOLD, Hold, Unasked
 from apps.gateway.governance.refusals import budget_exceeded, limit_exceeded, limit_headers
-from apps.gateway.hedging import may_hedge
+from apps.gateway.hedging import times_at_once
 from apps.gateway.store.connection import command
 from apps.policies.decision import written
 
@@ -49,17 +49,18 @@ class Admission:
         packed = governor.packed(exchange.end_user, exchange.tags, call.target.endpoint.takes)
         request = packed.request
         typical = self._typical_of(call)
-        amount = worst = 0
+        amount = worst = attempt = most = 0
         if request.budgets:
             if call.head.background:
                 raise InvalidValue(
                     "'background' is not possible where a budget applies: what it costs is known only after the answer.",
                     param="background",
                 )
-            times = _charged_times(exchange, call)
-            worst = _worst(exchange, call) * times
+            most = _worst(exchange, call)
             usual = typical.cost() if policy.hold_estimate == "typical" else None
-            amount = worst if usual is None else min(usual * times, worst)
+            attempt = most if usual is None else min(usual, most)
+            times = times_at_once(call)
+            amount, worst = attempt * times, most * times
         elif not call.target.endpoint.keeps and call.routes[0].sheet(exchange.arrived_at) is None:
             _note_unpriced(exchange, call, policy.unpriced, budgets=False)
         if not request.places and not request.budgets:
@@ -76,7 +77,7 @@ class Admission:
             return Unasked({each.key for each in request.budgets}, self._unasked)
         if not verdict.refused:
             # At once: whatever goes wrong from here on, somebody settles it.
-            exchange.hold = Hold(self._counters, exchange.id, amount, typical)
+            exchange.hold = Hold(self._counters, exchange.id, amount, typical, attempt=attempt, worst=most)
         exchange.id_headers += limit_headers(call.target.endpoint.dialect, request, verdict.state, exchange.arrived_at)
         exchange.decision = decision = written(
             request.places, request.budgets, verdict.state, hold=amount, tokens=tokens
@@ -146,14 +147,6 @@ def _cap(call: Call) -> None:
     asked = call.head.output_cap(call.target.endpoint.name)
     if asked is None or asked > cap:
         call.output_cap = cap
-
-
-def _charged_times(exchange: Exchange, call: Call) -> int:
-    """For how many of its attempts a call may be charged in full: one, unless its policy has others made though one answers."""
-    times = 2 if may_hedge(call) else 1
-    if "content_filter" in call.token.governor.policy.fallback_on:
-        times = max(times, min(len(call.routes), exchange.config.upstream_attempts))
-    return times
 
 
 def _worst(exchange: Exchange, call: Call) -> int:

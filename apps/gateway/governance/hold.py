@@ -8,17 +8,42 @@ from apps.providers.usage import Usage, token_sum
 class Hold:
     """Given back or spent by `settle`, once, whatever ends the call."""
 
-    __slots__ = ("_counters", "_request_id", "_typical", "amount")
+    __slots__ = ("_attempt", "_counters", "_request_id", "_typical", "_worst", "amount")
 
-    def __init__(self, counters: Counters | None, request_id: str, amount: int, typical: Typical | None) -> None:
-        """`amount`: nano-USD. Without counters nothing was taken."""
+    def __init__(
+        self,
+        counters: Counters | None,
+        request_id: str,
+        amount: int,
+        typical: Typical | None,
+        *,
+        attempt: int = 0,
+        worst: int = 0,
+    ) -> None:
+        """`amount`: nano-USD. Without counters nothing was taken. `attempt`: what of it is held for each attempt that answers;
+        `worst`: the most that one can cost."""
         self._counters, self._request_id, self._typical = counters, request_id, typical
         self.amount = amount
+        self._attempt, self._worst = attempt, worst
 
     @property
     def usual_output(self) -> int:
         """Output tokens that calls of this kind usually have, as far as is known."""
         return OUTPUT_USUAL if self._typical is None else self._typical.output()
+
+    async def reaches(self, spent: int, times: int) -> bool:
+        """Have enough held for `times` attempts beside those that have cost `spent` (nano-USD) already.
+
+        False: a budget has no room for it, and nothing more is held. Raises CountersUnavailable.
+        """
+        more = spent + self._attempt * times - self.amount
+        if self._counters is None or more <= 0:
+            return True
+        worst = spent + self._worst * times - self.amount
+        if not await self._counters.hold_more(self._request_id, amount=more, worst=worst):
+            return False
+        self.amount += more
+        return True
 
     def settle(self, usage: Usage, cost: int) -> None:
         """Replace what was held by what was used; `cost` in nano-USD. Later calls change nothing."""

@@ -6,6 +6,7 @@ from apps.gateway.realtime.pieces import RESPONSE, Conversation, Paid, Piece, Ti
 from apps.providers.usage import openai_usage
 
 _ASIDES_MOST = 16  # responses outside of the conversation that are asked for and have not begun
+_OVER_MOST = 256  # ids that are known to have ended
 
 
 class Responses:
@@ -20,6 +21,7 @@ class Responses:
         self._spare: list[Piece] = []
         self._running: dict[str, Piece] = {}
         self._inside: set[str] = set()  # those of them in the conversation
+        self._over: dict[str, None] = {}  # the last ones that have ended
         self._asides: dict[str, None] = {}  # events that ask for one outside of it, which has not begun
 
     @property
@@ -63,6 +65,7 @@ class Responses:
         id_ = _id(response)
         if id_ in self._running:
             return  # told twice: what is held for it must not be held for once more, and forgotten
+        self._over.pop(id_, None)  # of a server that uses an id again, this is another one
         if response.is_aside:
             if self._asides:
                 del self._asides[next(iter(self._asides))]
@@ -79,12 +82,18 @@ class Responses:
             piece.written += event.written
 
     async def end(self, response: Response) -> None:
-        """One is over: what it has used is priced and recorded."""
+        """One is over: what it has used is priced and recorded, once, however often it is told."""
         id_ = _id(response)
-        if id_ not in self._running:  # it was not told that it began
-            await self._piece(id_)
+        if id_ not in self._running:
+            if id_ in self._over:
+                return
+            await self._piece(id_)  # it was not told that it began
         piece = self._running.pop(id_)
         self._inside.discard(id_)
+        if id_:
+            self._over[id_] = None
+            if len(self._over) > _OVER_MOST:
+                del self._over[next(iter(self._over))]
         usage = openai_usage(response.usage) if isinstance(response.usage, dict) else None
         if usage is not None:
             self._conversation.learn(usage)

@@ -164,7 +164,13 @@ def invitation_accept_as_new(
             _("%(email)s has an account here: sign in, then accept the invitation.") % {"email": invitation.email}
         )
     actor = Actor(door="admin", label=invitation.email, address=address)
-    user = user_create(email=invitation.email, password=password, name=name, actor=actor)
+    user = user_create(
+        email=invitation.email,
+        password=password,
+        name=name,
+        actor=actor,
+        email_verified=invitation.delivery == Delivery.EMAIL,
+    )
     return user, _let_in(invitation, user, address)
 
 

@@ -29,6 +29,7 @@ from apps.orgs.invitations.forms import JoinForm
 from apps.orgs.invitations.models import Invitation
 from apps.orgs.invitations.selectors import invitation_for
 from apps.orgs.models import Membership, User
+from apps.orgs.people.passwords import PASSWORD_BACKEND
 
 
 @never_cache
@@ -69,7 +70,7 @@ def _join(request: HttpRequest, found: Invitation, signed: str) -> HttpResponse:
     except ValidationError as refusal:
         refused = show_in(form, refusal)
         return _ask(request, found, form, refused=refused)
-    login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+    login(request, user, backend=PASSWORD_BACKEND)
     return _joined(request, membership)
 
 

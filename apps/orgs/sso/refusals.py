@@ -83,7 +83,7 @@ DOMAIN_REFUSED = Reason(
     "domain_refused",
     403,
     _("People with the e-mail %(email)s may not sign in here."),
-    _("Sign out at %(provider)s and use your account at work, or ask whoever runs this installation."),
+    _("Use your account at work, or ask whoever runs this installation."),
 )
 
 # The account here.

@@ -38,6 +38,7 @@ from apps.orgs.sso.refusals import (
 
 LIFETIME = 900  # seconds from one's leaving for the provider to one's return, and for confirming a connection
 STATES = "oidc_states"  # the library's place in the session for sign-ins under way
+OTHER = "other"  # in the query: choose another account at the provider
 PENDING = "sso_pending"  # ours for a connection that waits to be confirmed
 
 _limit = limited("sso", "60/m", methods=["GET", "POST"])
@@ -45,6 +46,8 @@ _limit = limited("sso", "60/m", methods=["GET", "POST"])
 
 class Page(View):
     """What the three have in common: they exist where single sign-on does, are never cached, and refuse with a page."""
+
+    next_url: str | None = None  # where the person wants to go, if that is safe
 
     @method_decorator(never_cache)
     @method_decorator(_limit)
@@ -55,7 +58,7 @@ class Page(View):
         try:
             return super().dispatch(request, *args, **kwargs)
         except SsoRefused as refusal:
-            return refused(request, refusal)
+            return refused(request, refusal, next_url=self.next_url)
 
 
 class Start(Page):
@@ -65,6 +68,7 @@ class Start(Page):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """With a state, a nonce and a PKCE challenge that this session remembers. Raises SsoRefused."""
+        self.next_url = get_next_url(request, REDIRECT_FIELD_NAME)
         known = provider()
         state, nonce, verifier = get_random_string(32), get_random_string(32), get_random_string(64)
         params = {
@@ -77,8 +81,10 @@ class Start(Page):
             "code_challenge": generate_code_challenge(verifier, "S256"),
             "code_challenge_method": "S256",
         }
+        if OTHER in request.GET:
+            params["prompt"] = "select_account"  # else the provider sends the same account at once
         add_state_and_verifier_and_nonce_to_session(request, state, params, verifier)
-        request.session[STATES][state]["next"] = get_next_url(request, REDIRECT_FIELD_NAME)
+        request.session[STATES][state]["next"] = self.next_url
         request.session.modified = True
         joint = "&" if "?" in known.authorization_endpoint else "?"
         return HttpResponseRedirect(f"{known.authorization_endpoint}{joint}{urlencode(params)}")
@@ -86,8 +92,6 @@ class Start(Page):
 
 class Callback(Page, OIDCAuthenticationCallbackView):  # type: ignore[misc] # the library has no types
     """Where the provider sends the browser back to. Ends in a session or in a page that says why not."""
-
-    next_url: str | None = None
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """One answer to one sign-in that this browser began. Raises SsoRefused."""
@@ -184,9 +188,10 @@ class Connect(Page):
         return Person.from_json(pending["person"])
 
 
-def refused(request: HttpRequest, refusal: SsoRefused) -> HttpResponse:
-    """The page of a refusal."""
+def refused(request: HttpRequest, refusal: SsoRefused, *, next_url: str | None = None) -> HttpResponse:
+    """The page of a refusal. Whoever tries again goes on to where they wanted to, as somebody else if that may help."""
     reason = refusal.reason
+    again = {**({REDIRECT_FIELD_NAME: next_url} if next_url else {}), **({OTHER: "1"} if refusal.person else {})}
     words = {"provider": provider_name(), "email": refusal.person.email if refusal.person else ""}
     return outside_page(
         request,
@@ -195,6 +200,8 @@ def refused(request: HttpRequest, refusal: SsoRefused) -> HttpResponse:
             "heading": str(reason.title) % words,
             "remedy": str(reason.remedy) % words,
             "code": reason.code,
+            "again": reverse("sso:start") + (f"?{urlencode(again)}" if again else ""),
+            "other": OTHER in again,
             "sign_in_url": resolve_url(settings.LOGIN_URL),
         },
         status=reason.status,

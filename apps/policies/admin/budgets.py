@@ -7,7 +7,7 @@ from uuid import UUID
 
 import redis
 from django.contrib import admin
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
@@ -169,9 +169,10 @@ class BudgetAdmin(ConsoleAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Later, only the subject that it has."""
         if obj is None:
-            return self.fieldsets
+            return self.shown_fieldsets(request, obj, self.fieldsets)
         title, _options = self.fieldsets[0]
-        return ((title, {"fields": ("organization", "scope", *_named(obj))}), *self.fieldsets[1:])
+        fieldsets = ((title, {"fields": ("organization", "scope", *_named(obj))}), *self.fieldsets[1:])
+        return self.shown_fieldsets(request, obj, fieldsets)
 
     def perform_add(self, request: HttpRequest, values: Mapping[str, Any]) -> Budget:
         """Create it."""
@@ -224,9 +225,13 @@ class BudgetAdmin(ConsoleAdmin):
     def release(self, request: HttpRequest, object_id: UUID, request_key: UUID) -> HttpResponse:
         """Ask, then free what a call holds."""
         row = self.row_or_404(request, str(object_id))
+        if not self.has_act_permission(request, object_id):
+            raise PermissionDenied
 
         def perform(_values: dict[str, Any]) -> str:
             try:
+                if all(hold.request_id != request_key for hold in holds(row.organization)):
+                    return _("It holds nothing any more.")
                 hold = hold_release(request=request_key, actor=request_actor(request))
             except redis.RedisError as error:
                 raise ValidationError(_AWAY) from error

@@ -172,7 +172,7 @@ class LimitsPages(ConsoleAdmin):
             row=target.row,
             target=target,
             as_if=as_if,
-            places=_places(target, layers),
+            places=_places(target, layers, lambda layer: self._may_change(request, layer)),
             values=_values(policy),
             lists=_lists(policy),
             limits=_limits(policy),
@@ -268,9 +268,13 @@ class LimitsPages(ConsoleAdmin):
             back=limits_url(layer, target.row),
         )
 
+    def _may_change(self, request: HttpRequest, layer: str) -> bool:
+        """What holds for every organization is platform staff's."""
+        return self.has_staff_permission(request) if layer == Layer.INSTALLATION else self.has_act_permission(request)
+
     def _target(self, request: HttpRequest, layer: str, key: str, *, change: bool = False) -> Target:
         """The place of an address. Raises Http404; PermissionDenied to who may not see policies, or change them."""
-        if not (self.has_change_permission(request) if change else self.has_view_permission(request)):
+        if not (self._may_change(request, layer) if change else self.has_view_permission(request)):
             raise PermissionDenied
         if layer == Layer.INSTALLATION and key == _WHERE:
             return _target(Place())
@@ -332,8 +336,8 @@ def _attached(target: Target) -> Policy | None:
 # --- What the page shows ---
 
 
-def _places(target: Target, layers: Sequence[Rules]) -> list[dict[str, Any]]:
-    """Each layer, the strongest first: its own rules and its policy, with ways to change them."""
+def _places(target: Target, layers: Sequence[Rules], may_change: Callable[[str], bool]) -> list[dict[str, Any]]:
+    """Each layer, the strongest first: its own rules and its policy, with ways to change them for who may."""
     found = []
     for each in target.within():
         layer = each.place.layer
@@ -344,6 +348,7 @@ def _places(target: Target, layers: Sequence[Rules]) -> list[dict[str, Any]]:
                 "name": each.name,
                 "here": each.place.layer == target.place.layer,
                 "limits": limits_url(layer, each.row),
+                "can_change": may_change(layer),
                 "rules": limits_url(layer, each.row, "rules"),
                 "attach": limits_url(layer, each.row, "attach"),
                 "detach": limits_url(layer, each.row, "detach"),

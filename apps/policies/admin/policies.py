@@ -29,6 +29,7 @@ class PolicyAdmin(LimitsPages, ConsoleAdmin):
 
     permission_read = "policies.read"
     permission_write = "policies.write"
+    shows_hosted = True
     form = PolicyForm
     list_display = ("name", "owner", "attached", "says", "updated_at")
     list_filter = (("organization", AutocompleteSelectFilter),)

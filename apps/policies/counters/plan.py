@@ -101,6 +101,16 @@ class Request:
     settle_keys: tuple[str, ...]
     settle_args: tuple[str, ...]
 
+    @property
+    def more_keys(self) -> list[str]:
+        """The keys for holding more in the budgets alone."""
+        return [keys.HOLD, *(each.key for each in self.budgets)]
+
+    @property
+    def more_args(self) -> list[str]:
+        """The budgets' arguments for that, which follow the call's own."""
+        return [part for each in self.budgets for part in _budget_args(each)]
+
 
 # The columns of policies_budget that budget_rules reads, and the statement for one token. Parameters: organization, service, token,
 # policies (ids of those attached to it, its service or its organization).
@@ -197,9 +207,8 @@ def request(
         admit_args += [*map(str, numbers), str(_END_USER_SECONDS if place.scope == "end_user" else 0)]
         settle_args += [str(numbers[1]), str(numbers[2])]
     for each in counted:
-        days = str(each.rule.rolling_days or 0)
-        admit_args += [str(each.rule.limit_nano), str(each.window), days, "1" if each.rule.blocks else "0"]
-        settle_args += [str(each.window), days]
+        admit_args += _budget_args(each)
+        settle_args += [str(each.window), str(each.rule.rolling_days or 0)]
     return Request(
         places=here,
         budgets=counted,
@@ -210,3 +219,8 @@ def request(
         settle_keys=(keys.LEASE, keys.HOLD, keys.EXPIRED, *limit_keys, *budget_keys),
         settle_args=tuple(settle_args),
     )
+
+
+def _budget_args(each: Counted) -> tuple[str, str, str, str]:
+    rule = each.rule
+    return str(rule.limit_nano), str(each.window), str(rule.rolling_days or 0), "1" if rule.blocks else "0"

@@ -17,6 +17,7 @@ from apps.providers.models import Credential, ProviderModel
 from apps.providers.prices.selectors import price_book
 from apps.providers.prices.sheet import PriceSheet
 
+_DRAINED = "the credential is drained"
 _OUTPUT_UNKNOWN = 16_384  # output tokens assumed of a model whose longest answer nobody has told us
 
 
@@ -50,7 +51,7 @@ class Found:
 
     meaning: Meaning | None
     candidates: tuple[Candidate, ...]  # in the order in which they are asked; then those that are unusable
-    is_disabled: bool  # there is a model of this name, which is disabled
+    is_disabled: bool  # there is a model of this name, or one that it is a spelling of, which is disabled
 
     @property
     def plain(self) -> str:
@@ -62,6 +63,8 @@ class Found:
         """The meaning in words."""
         if self.meaning is None:
             return "nothing"
+        if self.meaning.is_unlisted:
+            return f"a model of {self.meaning.provider} that is not listed"
         if (alias := self.meaning.alias) is None:
             return f"a model of {self.meaning.provider}" if self.meaning.provider else "a model"
         return f"the alias {alias.name} of {', '.join(target.model for target in alias.targets) or 'nothing'}"
@@ -79,10 +82,11 @@ def find_candidates(organization: Organization, name: str) -> Found:
         (_seen(row, organization) for row in Credential.objects.filter(shared)), key=lambda seen: (seen.rank, seen.id)
     )
     aliases = AliasBook(alias_rules(organization))
-    stock = Stock(on, off, [offer for offer in offers if not offer.unusable])
+    providers = {offer.provider for offer in offers if offer.unusable in ("", _DRAINED)}
+    stock = Stock(on, off, [offer for offer in offers if not offer.unusable], providers)
     everything = Stock([*on, *off], (), offers)
-    meaning = meaning_of(name, aliases, stock.is_listed)
-    meant = meaning or meaning_of(name, aliases, everything.is_listed)
+    meaning = meaning_of(name, aliases, stock.is_listed, stock.owner_of)
+    meant = meaning or meaning_of(name, aliases, everything.is_listed, everything.owner_of)
     ways = _ways(stock, meaning)
     used = {way.key for way in ways}
     others = [way for way in _ways(everything, meant) if way.key not in used]
@@ -92,7 +96,9 @@ def find_candidates(organization: Organization, name: str) -> Found:
             *(_candidate(way, "") for way in ways),
             *(_candidate(way, way.offer.unusable or "the model is disabled there") for way in others),
         ),
-        is_disabled=meaning is None and meant is not None,
+        is_disabled=meaning is None
+        and meant is not None
+        and not (meant.is_unlisted and meant.provider not in providers),
     )
 
 
@@ -114,6 +120,8 @@ def _ways(stock: Stock[CredentialSeen], meaning: Meaning | None) -> Iterable[Way
         return ()
     if meaning.alias is not None:
         return stock.alias_ways(meaning.alias, meaning.star)
+    if meaning.is_unlisted:
+        return stock.unlisted_ways(meaning.model, meaning.provider)
     return stock.ways(meaning.model, meaning.provider)
 
 
@@ -141,10 +149,8 @@ def _unusable(credential: Credential, organization: Organization) -> str:
         return "the organization may not use the installation's credentials"
     if not credential.enabled:
         return "the credential is disabled"
-    if credential.drained_at is not None:
-        return "the credential is drained"
     try:
         credential.secret()
     except SealingError:
         return "its secret cannot be opened"
-    return ""
+    return "" if credential.drained_at is None else _DRAINED

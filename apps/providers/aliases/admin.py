@@ -62,12 +62,14 @@ class AliasAdmin(ConsoleAdmin):
         return ("on", _("enabled")) if alias.enabled else ("off", _("disabled"))
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """A new one is enabled."""
+        """A new one is enabled. Who may only look sees what it stands for in a row."""
+        if obj is not None and not self.has_change_permission(request, obj):
+            return ("name", "owner", "strategy", "stands_for", "enabled")
         return self.fields if obj is not None else tuple(name for name in self.fields if name != "enabled")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """An alias stays with its organization."""
-        return ("organization",) if obj is not None else ()
+        return ("organization", "owner", "stands_for") if obj is not None else ()
 
     def perform_add(self, request: HttpRequest, values: Mapping[str, Any]) -> Alias:
         """Add it."""

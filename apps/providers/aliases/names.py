@@ -1,7 +1,8 @@
 """What a name that a client asks for means: an alias, a model, or a model of one provider. Pure.
 
 In this order: an alias of exactly this name; an alias whose pattern begins as the name does, the longest one; a model of this name;
-`provider/model`; and an alias whose pattern begins with its star, which thereby catches only what nothing else answers to.
+`provider/model`; and an alias whose pattern begins with its star, which thereby catches only what nothing else answers to. What is
+left is asked of the provider that it names, or that documents its prefix, though nobody has listed it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -41,12 +42,16 @@ class AliasRule:
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a name means. With an alias, `star` is what its star stands for; without, `model` is one of `provider`'s, or of any."""
+    """What a name means. With an alias, `star` is what its star stands for; without, `model` is one of `provider`'s, or of any.
+
+    `is_unlisted`: there is no such model here, and `provider` is asked for it all the same.
+    """
 
     alias: AliasRule | None = None
     star: str = ""
     provider: str = ""
     model: str = ""
+    is_unlisted: bool = False
 
 
 class _Pattern(NamedTuple):
@@ -88,8 +93,14 @@ class AliasBook:
         return _matching(self._late, name)
 
 
-def meaning_of(name: str, aliases: AliasBook, is_listed: Callable[[str, str], bool]) -> Meaning | None:
-    """What `name` means; None: nothing. `is_listed(provider, model)`: whether there is such a model; provider "": of any."""
+def meaning_of(
+    name: str, aliases: AliasBook, is_listed: Callable[[str, str], bool], owner_of: Callable[[str, str], str]
+) -> Meaning | None:
+    """What `name` means; None: nothing.
+
+    `is_listed(provider, model)`: whether there is such a model; provider "": of any. `owner_of(provider, model)`: who is asked for
+    it where there is none; provider "": whoever its prefix says; empty: nobody.
+    """
     if (found := aliases.early(name)) is not None:
         return Meaning(*found)
     if is_listed("", name):
@@ -99,7 +110,9 @@ def meaning_of(name: str, aliases: AliasBook, is_listed: Callable[[str, str], bo
         return Meaning(provider=provider, model=model)
     if (found := aliases.late(name)) is not None:
         return Meaning(*found)
-    return None
+    model = model or name
+    owner = owner_of(provider, model)
+    return Meaning(provider=owner, model=model, is_unlisted=True) if owner else None
 
 
 def target_of(text: str, star: str, is_listed: Callable[[str, str], bool]) -> Meaning | None:

@@ -9,7 +9,8 @@ from typing import Protocol
 
 from apps.providers.aliases.names import AliasRule, Meaning, Target, target_of
 from apps.providers.listing.names import Listing
-from apps.providers.model_rows import ModelRow
+from apps.providers.model_rows import ModelRow, spellings
+from apps.providers.prefixes import PREFIXES, provider_by_prefix
 
 
 class Offer(Protocol):
@@ -53,7 +54,7 @@ class Way[O: Offer]:
     @property
     def names(self) -> tuple[str, ...]:
         """What deny lists know the model by."""
-        return self.row.name, f"{self.row.provider}/{self.row.name}"
+        return self.row.names
 
 
 type _Share[O: Offer] = tuple[int, int, Way[O]]  # parts of how many, and whose
@@ -62,13 +63,25 @@ type _Share[O: Offer] = tuple[int, int, Way[O]]  # parts of how many, and whose
 class Stock[O: Offer]:
     """The models and credentials that an organization has."""
 
-    def __init__(self, rows: Iterable[ModelRow], switched_off: Iterable[ModelRow], offers: Iterable[O]) -> None:
-        """`rows` and `offers` in the order in which they count. `switched_off`: models that are listed, and disabled."""
+    def __init__(
+        self,
+        rows: Iterable[ModelRow],
+        switched_off: Iterable[ModelRow],
+        offers: Iterable[O],
+        providers: Iterable[str] | None = None,
+    ) -> None:
+        """`rows` and `offers` in the order in which they count. `switched_off`: models that are listed, and disabled. `providers`:
+        of whom there is a credential, though it may not be on offer at the moment; None: those of `offers`."""
         self._rows: dict[str, list[ModelRow]] = {}
         for row in rows:
             self._rows.setdefault(row.name, []).append(row)
-        self._off = {(row.provider, name) for row in switched_off for name in (row.name, row.upstream)}
+        off = list(switched_off)
+        self._off = {(row.provider, name) for row in off for name in (row.name, row.upstream)}
+        self._names_off = {row.name for row in off}
         self._offers = list(offers)
+        self._providers = (
+            frozenset(offer.provider for offer in self._offers) if providers is None else frozenset(providers)
+        )
 
     @property
     def names(self) -> Iterable[str]:
@@ -83,6 +96,27 @@ class Stock[O: Offer]:
         """The models of this name, of this provider if one is given."""
         return [row for row in self._rows.get(name, ()) if provider in ("", row.provider)]
 
+    def owner_of(self, provider: str, name: str) -> str:
+        """The provider that is asked for a model that is not listed: this one, or if none is given, whoever documents its prefix.
+
+        Empty: nobody, as the names of models are not the provider's there, as there is no credential, or as the model is disabled.
+        """
+        owner = provider or provider_by_prefix(name)
+        if owner not in PREFIXES or owner not in self._providers:
+            return ""
+        names = spellings(owner, name)
+        if any((owner, each) in self._off for each in names):
+            return ""
+        return owner if provider or self._names_off.isdisjoint(names) else ""
+
+    def unlisted_names(self) -> Iterator[str]:
+        """The names that providers list and we do not, as far as they are known to be theirs by their prefixes."""
+        for offer in self._offers:
+            if offer.listing is not None and PREFIXES.get(offer.provider):
+                for name in offer.listing.names:
+                    if name not in self._rows and provider_by_prefix(name) == offer.provider:
+                        yield name
+
     def listed_names(self, credential: str = "") -> Iterator[str]:
         """What providers list, each plain and with the provider's name. `credential`: of this one alone."""
         for offer in self._offers:
@@ -94,6 +128,10 @@ class Stock[O: Offer]:
     def ways(self, name: str, provider: str = "") -> tuple[Way[O], ...]:
         """The ways to a model that is listed."""
         return _numbered(self._tiers(self.rows(name, provider), ""))
+
+    def unlisted_ways(self, name: str, provider: str) -> tuple[Way[O], ...]:
+        """The ways to a model of this provider that is not listed."""
+        return _numbered(self._tiers([ModelRow(provider=provider, name=name, is_unlisted=True)], ""))
 
     def alias_ways(self, rule: AliasRule, star: str) -> tuple[Way[O], ...]:
         """The ways to what an alias leads to. A credential is asked once for the same model, by the first target that says so.

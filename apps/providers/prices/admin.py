@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any, cast
 from urllib.parse import urlencode
 
+from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import BooleanField, Case, Q, QuerySet, Value, When
@@ -15,7 +16,7 @@ from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from apps.core.console import ConsoleAdmin, request_actor
+from apps.core.console import ConsoleAdmin, own_organization, request_actor
 from apps.core.numbers import separated
 from apps.core.rows import one_sentence
 from apps.core.theme import ActionVariant, action, display
@@ -242,20 +243,20 @@ class PriceAdmin(ConsoleAdmin):
         if not self.has_add_permission(request):
             raise PermissionDenied
         if request.method != "POST":
-            return self._upload(request, UploadForm())
+            return self._upload(request, _own(request, UploadForm()))
         if "content" not in request.POST:
-            upload = UploadForm(request.POST, request.FILES)
+            upload = _own(request, UploadForm(request.POST, request.FILES))
             if not upload.is_valid():
                 return self._upload(request, upload)
             values = {**upload.cleaned_data, "content": upload.cleaned_data["file"], "trust": False, "replace": False}
             values["effective_from"] = values["effective_from"] or now()
             return self._preview(request, values, upload=upload)
-        confirm = ConfirmForm(request.POST)
+        confirm = _own(request, ConfirmForm(request.POST))
         if not confirm.is_valid():
             problem = ValidationError(confirm.errors.as_data())
-            return self._upload(request, UploadForm(), refused=one_sentence(problem))
+            return self._upload(request, _own(request, UploadForm()), refused=one_sentence(problem))
         values = {**confirm.cleaned_data, "effective_from": confirm.cleaned_data["effective_from"] or now()}
-        return self._preview(request, values, upload=UploadForm(), perform="import" in request.POST)
+        return self._preview(request, values, upload=_own(request, UploadForm()), perform="import" in request.POST)
 
     def _upload(self, request: HttpRequest, form: UploadForm, refused: str = "") -> HttpResponse:
         return self.page(
@@ -396,6 +397,15 @@ def _imported(done: Review) -> str:
     if not taken:
         return _("Nothing to import: the book says all that already.")
     return ngettext("Imported %(count)d price.", "Imported %(count)d prices.", taken) % {"count": taken}
+
+
+def _own[F: forms.Form](request: HttpRequest, form: F) -> F:
+    """The form, for the one organization of who asks, whatever is sent: what is disabled is not read."""
+    organization = own_organization(request)
+    if organization is not None:
+        field = form.fields["organization"]
+        field.disabled, field.initial, field.widget = True, organization.pk, forms.HiddenInput()
+    return form
 
 
 def _uuid(text: str) -> Any:

@@ -1,0 +1,119 @@
+"""How accounts behave here: closed to strangers, written by our actions, with links and mail of our own."""
+
+from typing import Any
+from uuid import UUID
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core import context as current
+from allauth.mfa.adapter import DefaultMFAAdapter
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.forms import BaseForm
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from apps.core.actor import Actor
+from apps.core.sealing import Place, SealingError
+from apps.core.web import request_address
+from apps.orgs.actions import user_create, user_password_set
+from apps.orgs.models import User
+from apps.orgs.people.mail import mail_is_configured, mail_soon
+from apps.orgs.people.signup import may_sign_up
+
+NO_ADDRESS = "0.0.0.0"  # noqa: S104 - for sessions that came over a socket without addresses; nothing is bound
+# Secrets of second factors lie in a JSON column without an id of their own before they are saved.
+_PLACE = Place(table="mfa_authenticator", row=UUID(int=0), column="data", organization=None)
+
+
+def person_actor(request: HttpRequest, user: User) -> Actor:
+    """`user`, who does something about the own account."""
+    return Actor(door="admin", label=user.email, user_id=user.pk, address=request_address(request))
+
+
+class PeopleAdapter(DefaultAccountAdapter):
+    """allauth's hooks, filled in."""
+
+    error_messages = {
+        **DefaultAccountAdapter.error_messages,
+        "email_password_mismatch": _("This e-mail and this password do not belong together here."),
+        "enter_current_password": _("This is not your current password."),
+        "incorrect_code": _("This code is not right, or was used already."),
+        "incorrect_password": _("This is not your password."),
+        "invalid_password_reset": _("This link is not valid any more: ask for another."),
+    }
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        """Whether a rule opens the page."""
+        return may_sign_up(request)
+
+    def clean_email(self, email: str) -> str:
+        """Refuse a sign-up that no rule allows."""
+        email = super().clean_email(email)
+        request = current.request
+        if request.resolver_match.url_name == "account_signup" and not may_sign_up(request, email):
+            raise ValidationError(_("This e-mail may not sign up here: ask for an invitation."))
+        return email
+
+    def save_user(self, request: HttpRequest, user: User, form: BaseForm, commit: bool = True) -> User:  # noqa: ARG002, FBT001, FBT002 - allauth's signature
+        """Make the account as every account is made. Its e-mail is proved by the message that follows."""
+        email = form.cleaned_data["email"]
+        made = user_create(
+            email=email,
+            password=form.cleaned_data["password1"],
+            actor=Actor(door="admin", label=email, address=request_address(request)),
+            email_verified=False,
+        )
+        user.__dict__.update(made.__dict__)
+        return user
+
+    def set_password(self, user: User, password: str) -> None:
+        """Set it as every password is set: with an admin event."""
+        changed = user_password_set(user=user, password=password, actor=person_actor(current.request, user))
+        user.password = changed.password  # what keeps this very session going is computed from it
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """Through the proxies that are trusted here."""
+        return request_address(request) or NO_ADDRESS
+
+    def get_reset_password_from_key_url(self, key: str) -> str:
+        """At the address that people know, whatever Host the request for it named."""
+        path = reverse("account_reset_password_from_key", kwargs={"uidb36": "UID", "key": "KEY"})
+        return settings.PUBLIC_URL + path.replace("UID-KEY", key)
+
+    def get_email_confirmation_url(self, request: HttpRequest, emailconfirmation: Any) -> str:  # noqa: ARG002 - allauth's signature
+        """Likewise."""
+        return settings.PUBLIC_URL + reverse("account_confirm_email", args=[emailconfirmation.key])
+
+    def get_password_change_redirect_url(self, request: HttpRequest) -> str:  # noqa: ARG002 - allauth's signature
+        """Back to the profile."""
+        return reverse("people_profile")
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Render it now and send it soon; without a mail server, nothing is sent."""
+        if mail_is_configured():
+            facts = {"request": current.request, "email": email, "public_url": settings.PUBLIC_URL, **context}
+            mail_soon(self.render_mail(template_prefix, email, facts))
+
+
+class SecondFactorAdapter(DefaultMFAAdapter):
+    """Second factors: sealed at rest, named for this application."""
+
+    error_messages = {
+        **DefaultMFAAdapter.error_messages,
+        "incorrect_code": _("This code is not right, or was used already."),
+    }
+
+    def encrypt(self, text: str) -> str:
+        """Seal with the installation's key."""
+        return settings.SEALING_KEYS.seal(text, _PLACE).hex()
+
+    def decrypt(self, encrypted_text: str) -> str:
+        """Open; a secret that no key of SEALING_KEYS opens is no secret of ours, and no code fits it."""
+        try:
+            return settings.SEALING_KEYS.open(bytes.fromhex(encrypted_text), _PLACE)
+        except (SealingError, ValueError) as error:
+            raise self.validation_error("incorrect_code") from error
+
+    def _get_site_name(self) -> str:
+        return "Tollgate"
