@@ -164,6 +164,7 @@ OIDC_TRUST_EMAILS = env(
 )  # where the provider never says whether they are verified
 OIDC_AUTO_JOIN = env("OIDC_AUTO_JOIN", boolean, "false")  # newcomers become members without an invitation
 OIDC_ORGANIZATION = env("OIDC_ORGANIZATION", text, "")  # the one they join, where there are several
+OIDC_SESSION_AGE = env("OIDC_SESSION_AGE", seconds, "43200")  # then people sign in anew, and the provider decides anew
 OIDC_GROUPS_CLAIM = env("OIDC_GROUPS_CLAIM", text, "groups")
 OIDC_GROUP_ROLES = env("OIDC_GROUP_ROLES", group_roles, "")
 

@@ -44,6 +44,11 @@ def records_arrived(*, recorded_since: datetime, **filters: Unpack[Filters]) -> 
     return _matching(**filters).filter(recorded_at__gte=recorded_since).order_by("recorded_at", "id")
 
 
+def records_matching(**filters: Unpack[Filters]) -> QuerySet[RequestRecord]:
+    """All of them, in no order: whoever asks bounds them."""
+    return _matching(**filters)
+
+
 def record_get(shown_id: str, *, organization_id: UUID | None = None) -> RequestRecord | None:
     """The record of a request by the id its client saw (`req_…`) or its UUID; None if there is none, or not theirs."""
     key = parse_request_id(shown_id)

@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.test import Client
+from django.utils.timezone import now
 
 from tests.sso.conftest import ACTOR, PASSWORD, SignIn
 from tests.sso.provider import IdentityProvider
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from apps.orgs.models import Organization
 
 pytestmark = pytest.mark.django_db
+HOUR = 3600
 
 
 def events(action: str) -> list[Any]:
@@ -140,6 +142,31 @@ def test_who_is_refused_may_try_another_account_and_still_gets_where_they_wanted
     assert browser.get("/sso/callback/", idp.approves(left))["Location"] == "/admin/orgs/user/"
 
 
+def test_a_session_ends_when_the_provider_is_to_be_asked_again(
+    sign_in: SignIn, browser: Client, acme: "Organization", settings: Any
+):
+    settings.OIDC_SESSION_AGE = HOUR
+
+    sign_in()
+    ends = browser.session.get_expiry_date()
+    browser.get("/admin/")
+
+    assert abs((ends - now()).total_seconds() - HOUR) < 60
+    assert browser.session.get_expiry_date() == ends
+
+
+def test_a_name_of_any_kind_is_kept_as_far_as_it_can_be_read(
+    sign_in: SignIn, idp: IdentityProvider, acme: "Organization"
+):
+    from apps.orgs.models import User
+
+    idp.claims = {"name": "Ana\0\ud800\n  <b>" + "x" * 200}
+
+    sign_in()
+
+    assert User.objects.get().name == ("Ana <b>" + "x" * 200)[:100]
+
+
 def test_without_settings_there_is_no_single_sign_on(browser: Client):
     assert [browser.get(f"/sso/{path}/").status_code for path in ("start", "callback", "connect")] == [404] * 3
 
@@ -231,6 +258,7 @@ def test_an_account_with_a_password_is_not_connected_by_its_e_mail(
     answer = sign_in()
 
     assert answer["Location"] == "/sso/connect/"
+    assert [event.after["code"] for event in events("sso.refused")] == ["unconfirmed"]
     assert signed_in_as(browser) is None
     page = browser.get("/sso/connect/")
     assert b"Sign in and connect" in page.content

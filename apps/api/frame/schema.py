@@ -29,12 +29,7 @@ _ERRORS = {
     500: "We failed: the log says why, under the request's id.",
     503: "A store cannot be reached: `Retry-After` says when to try again.",
 }
-
-
-class ErrorAnswer(serializers.Serializer[Any]):
-    """The one shape of every error."""
-
-    error = serializers.DictField()
+_ERROR_HEADERS = {401: "WWW-Authenticate", 405: "Allow", 429: "Retry-After", 503: "Retry-After"}
 
 
 class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # the framework has no types
@@ -148,7 +143,7 @@ class ApiSchema(AutoSchema):
     @property
     def _is_versioned(self) -> bool:
         view = self._asked_view
-        return self.method != "GET" and view.rows is not None and view.shows is not None and "{" in self.path
+        return self.method != "GET" and view.rows is not None and view.shows is not None
 
     def _get_response_bodies(self, direction: Any = "response") -> Any:
         told = self._told
@@ -168,10 +163,7 @@ class ApiSchema(AutoSchema):
             found[str(told.status)] = self._response(
                 OpenApiResponse(shape, description=told.summary), str(told.status), direction=direction
             )
-        for status in self._errors():
-            found[str(status)] = self._response(
-                OpenApiResponse(ErrorAnswer, description=_ERRORS[status]), str(status), direction=direction
-            )
+        found |= {str(status): {"$ref": f"#/components/responses/Error{status}"} for status in self._errors()}
         return found
 
     def _is_list_view(self, serializer: Any = None) -> bool:  # noqa: ARG002 - the framework's signature
@@ -236,8 +228,19 @@ def finish_schema(result: Any, generator: Any, request: Any, public: bool) -> An
     }
     components["ErrorAnswer"] = {
         "type": "object",
-        "description": ErrorAnswer.__doc__,
+        "description": "The one shape of every error.",
         "required": ["error"],
         "properties": {"error": detail},
     }
+    result["components"]["responses"] = {f"Error{status}": _error(status) for status in _ERRORS}
     return result
+
+
+def _error(status: int) -> dict[str, Any]:
+    answer: dict[str, Any] = {
+        "description": _ERRORS[status],
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}},
+    }
+    if status in _ERROR_HEADERS:
+        answer["headers"] = {_ERROR_HEADERS[status]: {"schema": {"type": "string"}}}
+    return answer

@@ -116,7 +116,7 @@ class ApiView(APIView):
         if told is None:
             raise NotImplementedError(f"{type(self).__name__}.{request.method} says not what it takes")
         reads = request.method in _READING
-        if self.rows is not None and self.kwargs:
+        if self.rows is not None:
             self.row = self.find(lock=not reads)
             if not reads:
                 self._check_version(request, told)

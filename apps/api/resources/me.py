@@ -12,7 +12,7 @@ from apps.orgs.roles import Permission
 class MeShown(serializers.Serializer[Any]):
     """Whoever asks."""
 
-    label = serializers.CharField()  # type: ignore[assignment]  # fields have labels of their own
+    label = serializers.CharField()
     kind = serializers.ChoiceField(choices=["user", "management_key"])
     organization = serializers.UUIDField(allow_null=True)
     role = serializers.CharField(allow_null=True)

@@ -20,6 +20,7 @@ from apps.orgs.sso.claims import Person
 from apps.orgs.sso.models import Identity
 from apps.orgs.sso.refusals import (
     CONNECTED_ELSEWHERE,
+    EMAIL_MISSING,
     NO_ORGANIZATION,
     NOT_INVITED,
     SWITCHED_OFF,
@@ -134,7 +135,10 @@ def _newcomer(person: Person, address: str | None) -> Identity:
     if not invited and home is None and not roles:
         raise SsoRefused(NO_ORGANIZATION, "OIDC_ORGANIZATION names none", person=person)
     actor = _installation(address)
-    user = user_create(email=person.email, name=person.name, password=None, actor=actor)
+    try:
+        user = user_create(email=person.email, name=person.name, password=None, actor=actor)
+    except ValidationError as error:
+        raise SsoRefused(EMAIL_MISSING, one_sentence(error), person=person) from error
     joined = invitations_accept_verified(user=user, address=address)
     if settings.OIDC_AUTO_JOIN and home is not None and home not in roles:
         member_join(organization=home, user=user, role=Role.MEMBER, actor=actor)
