@@ -59,6 +59,11 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W021",  # HSTS preload: see above
 ]
 
+# --- Organizations ---
+TENANCY = env("TENANCY", text, "single")  # single, multi, or an overlay's class by its dotted path
+EXTRA_APPS = env("TOLLGATE_EXTRA_APPS", words, "")  # an overlay's Django apps, after ours
+EXTRA_URLS = env("TOLLGATE_EXTRA_URLS", words, "")  # its URL modules, before ours
+
 INSTALLED_APPS = [
     "unfold",
     "unfold.contrib.filters",
@@ -82,6 +87,7 @@ INSTALLED_APPS = [
     "apps.orgs.keys",
     "apps.orgs.sso",
     "apps.orgs.invitations",
+    "apps.orgs.scim",
     "apps.orgs.people",
     "apps.providers",
     "apps.services",
@@ -91,6 +97,7 @@ INSTALLED_APPS = [
     "apps.configuration",
     "apps.gateway",
     "apps.launch",
+    *EXTRA_APPS,
 ]
 MIDDLEWARE = [
     "apps.orgs.middleware.BoundaryMiddleware",

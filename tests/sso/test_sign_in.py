@@ -267,6 +267,43 @@ def test_an_account_with_a_password_is_not_connected_by_its_e_mail(
     assert not Identity.objects.exists()
 
 
+def test_an_account_with_a_passkey_is_not_connected_by_its_e_mail(sign_in: SignIn, acme: "Organization"):
+    from allauth.mfa.models import Authenticator
+
+    Authenticator.objects.create(user=make_user(acme, password=None), type=Authenticator.Type.WEBAUTHN, data={})
+
+    assert sign_in()["Location"] == "/sso/connect/"
+
+
+def test_where_there_are_no_passwords_an_old_one_keeps_nobody_out(
+    sign_in: SignIn, browser: Client, acme: "Organization", settings: Any
+):
+    settings.EMAIL_AUTH_DISABLED = True
+    make_user(acme, password=PASSWORD)
+
+    sign_in()
+
+    assert signed_in_as(browser) == "ana@acme.test"
+
+
+def test_an_owner_who_was_set_up_without_a_password_gets_in(sign_in: SignIn, browser: Client, acme: "Organization"):
+    from apps.orgs.actions import owner_create
+
+    owner_create(organization=acme, email="ana@acme.test", password=None, actor=ACTOR)
+
+    sign_in()
+
+    assert signed_in_as(browser) == "ana@acme.test"
+    assert role_of() == "owner"
+
+
+def test_the_sign_in_page_offers_it_and_keeps_where_one_wanted_to_go(idp: IdentityProvider, browser: Client):
+    page = browser.get("/sign-in/", {"next": "/admin/orgs/user/"}).content.decode()
+
+    assert 'href="/sso/start/?next=%2Fadmin%2Forgs%2Fuser%2F"' in page
+    assert "Continue with Acme ID" in page
+
+
 def test_an_account_with_a_password_is_connected_once_its_owner_agrees(
     sign_in: SignIn, browser: Client, acme: "Organization"
 ):

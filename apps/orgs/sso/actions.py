@@ -3,6 +3,7 @@
 import logging
 from uuid import UUID
 
+from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
@@ -15,6 +16,7 @@ from apps.orgs.actions import member_join, member_update, user_create, user_upda
 from apps.orgs.invitations.actions import invitations_accept_verified
 from apps.orgs.invitations.selectors import is_invited
 from apps.orgs.models import Membership, Role, User
+from apps.orgs.people.passwords import passwords_are_allowed
 from apps.orgs.selectors import membership_of, user_by_email
 from apps.orgs.sso.claims import Person
 from apps.orgs.sso.models import Identity
@@ -104,8 +106,13 @@ def refusal_record(*, refusal: SsoRefused, address: str | None) -> None:
 
 
 def must_confirm(user: User) -> bool:
-    """Whether `user` has a way in that a like e-mail at the provider must not be enough to replace."""
-    return user.has_usable_password()
+    """Whether `user` has a way in, a password or a passkey, that a like e-mail at the provider must not be enough to replace.
+
+    Where nobody signs in that way any more (EMAIL_AUTH_DISABLED), the provider's word is all there is.
+    """
+    if not passwords_are_allowed():
+        return False
+    return user.has_usable_password() or Authenticator.objects.filter(user=user).exists()
 
 
 # --- The first time ---
