@@ -103,6 +103,8 @@ UNFOLD: dict[str, Any] = {
                     _link(_("Memberships"), "group", "orgs_membership"),
                     _link(_("Management keys"), "vpn_key", "keys_managementkey"),
                     _link(_("Invitations"), "forward_to_inbox", "invitations_invitation"),
+                    _link(_("Directory tokens"), "sync_lock", "scim_directorytoken"),
+                    _link(_("Directory groups"), "groups", "scim_directorygroup"),
                     _link(_("Identities"), "badge", "sso_identity"),
                 ],
             },

@@ -61,6 +61,11 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W021",  # HSTS preload: see above
 ]
 
+# --- Organizations ---
+TENANCY = env("TENANCY", text, "single")  # single, multi, or an overlay's class by its dotted path
+EXTRA_APPS = env("TOLLGATE_EXTRA_APPS", words, "")  # an overlay's Django apps, after ours
+EXTRA_URLS = env("TOLLGATE_EXTRA_URLS", words, "")  # its URL modules, before ours
+
 INSTALLED_APPS = [
     "unfold",
     "unfold.contrib.filters",
@@ -84,6 +89,7 @@ INSTALLED_APPS = [
     "apps.orgs.keys",
     "apps.orgs.sso",
     "apps.orgs.invitations",
+    "apps.orgs.scim",
     "apps.orgs.people",
     "apps.providers",
     "apps.services",
@@ -93,6 +99,7 @@ INSTALLED_APPS = [
     "apps.configuration",
     "apps.gateway",
     "apps.launch",
+    *EXTRA_APPS,
 ]
 MIDDLEWARE = [
     "apps.orgs.middleware.BoundaryMiddleware",
@@ -166,6 +173,7 @@ OIDC_TRUST_EMAILS = env(
 )  # where the provider never says whether they are verified
 OIDC_AUTO_JOIN = env("OIDC_AUTO_JOIN", boolean, "false")  # newcomers become members without an invitation
 OIDC_ORGANIZATION = env("OIDC_ORGANIZATION", text, "")  # the one they join, where there are several
+OIDC_SESSION_AGE = env("OIDC_SESSION_AGE", seconds, "43200")  # then people sign in anew, and the provider decides anew
 OIDC_GROUPS_CLAIM = env("OIDC_GROUPS_CLAIM", text, "groups")
 OIDC_GROUP_ROLES = env("OIDC_GROUP_ROLES", group_roles, "")
 

@@ -1,6 +1,7 @@
 """Control plane URLs. The data plane is mounted before Django, in config.asgi."""
 
 from allauth.account.views import logout
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 from django.utils.translation import gettext_lazy as _
@@ -11,6 +12,7 @@ from apps.orgs.people.views import to_sign_in
 admin.site.index_title = _("Overview")
 
 urlpatterns = [
+    *(path("", include(module)) for module in settings.EXTRA_URLS),
     path("", RedirectView.as_view(pattern_name="admin:index", permanent=False)),
     # The console's own ways in and out lead to everybody's.
     path("admin/login/", to_sign_in),
@@ -21,5 +23,7 @@ urlpatterns = [
     path("", include("apps.orgs.people.urls")),
     path("api/", include("apps.api.urls")),
     path("sso/", include("apps.orgs.sso.urls")),
+    path("", include("apps.orgs.tenancy.urls")),
     path("", include("apps.orgs.invitations.urls")),
+    path("", include("apps.orgs.scim.urls")),
 ]
