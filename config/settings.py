@@ -4,8 +4,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from django.utils.translation import gettext_lazy as _
-
 from apps.api import schedule as api_schedule
 from apps.audit import schedule as audit_schedule
 from apps.core import schedule as core_schedule
@@ -178,7 +176,11 @@ OIDC_GROUPS_CLAIM = env("OIDC_GROUPS_CLAIM", text, "groups")
 OIDC_GROUP_ROLES = env("OIDC_GROUP_ROLES", group_roles, "")
 
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", _("English"))]
+LANGUAGES = [("en", "English"), ("de", "Deutsch"), ("es", "Español")]  # each by its own name
+LANGUAGE_COOKIE_AGE = 31_536_000
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Lax"
+LANGUAGE_COOKIE_SECURE = HTTPS
 LOCALE_PATHS = [BASE_DIR / "locale"]
 FORMAT_MODULE_PATH = ["config.formats"]
 TIME_ZONE = "UTC"

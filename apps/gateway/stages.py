@@ -42,7 +42,6 @@ from apps.gateway.json_depth import is_deeper_than
 from apps.gateway.surfaces import CALLS, Endpoint, Target, key_of
 from apps.gateway.translation.choice import translation_of
 from apps.gateway.translation.ways import can_serve, way
-from apps.providers import betas
 from apps.providers.dialects.heads import Head
 from apps.providers.dialects.tags import tag_text
 from apps.providers.names import model_name_is_valid
@@ -290,7 +289,7 @@ def translate(exchange: Exchange, call: Call) -> None:
         request_id=exchange.id,
         at=exchange.arrived_at,
         stream=exchange.stream,
-        betas=exchange.headers.get(betas.HEADER, b"") if betas.HEADER in endpoint.dialect.to_upstream else b"",
+        headers=exchange.headers,
     )
     if call.is_native or all(call.way(route) is endpoint for route in call.routes):
         return
