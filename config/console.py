@@ -48,7 +48,12 @@ UNFOLD: dict[str, Any] = {
             "950": "oklch(25.7% .09 281.288)",
         },
     },
-    "ACCOUNT": {"navigation": [{"title": _("Your account"), "link": reverse_lazy("people_profile")}]},
+    "ACCOUNT": {
+        "navigation": [
+            {"title": _("Your account"), "link": reverse_lazy("people_profile")},
+            {"title": _("Organizations"), "link": reverse_lazy("organizations")},
+        ]
+    },
     "SIDEBAR": {
         "show_search": True,
         "show_all_applications": False,
