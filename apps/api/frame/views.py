@@ -197,7 +197,7 @@ class ApiView(APIView):
     def owner(self, *, given: Any = _ABSENT) -> Organization | None:
         """The same for what the installation may have too: None. Raises PermissionDenied to others than its operators."""
         if given is _ABSENT:
-            given = self.given.pop("organization", _ABSENT)
+            given = getattr(self, "given", {}).pop("organization", _ABSENT)
         own = self.access.organization
         if own is not None:
             if given is None:
