@@ -15,6 +15,7 @@ WORKDIR /srv/tollgate
 COPY manage.py pyproject.toml LICENSE ./
 COPY config config
 COPY apps apps
+COPY locale locale
 COPY static static
 COPY templates templates
 # Needs no keys and no database. Compiling ahead makes starts faster, and the user below may not write here.

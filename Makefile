@@ -1,6 +1,6 @@
 # Two commands matter: `make up` runs Tollgate, `make test` proves it. Nothing needs to be prepared but Python 3.12 or later.
 .DEFAULT_GOAL := help
-.PHONY: help up test check bench format clean
+.PHONY: help up test check bench format messages clean
 PYTHON := .venv/bin/python
 
 help: ## list the commands
@@ -25,6 +25,10 @@ bench: ## measure against nginx and, with BENCH_PEERS=litellm, other gateways
 format: ## rewrite the sources in the house's style
 	@bin/venv dev
 	@.venv/bin/ruff check --fix-only --quiet . && .venv/bin/ruff format .
+
+messages: ## read the translatable strings again and compile locale/ (needs gettext; no services)
+	@bin/venv dev
+	@bin/messages
 
 clean: ## remove what tools left behind, but neither .venv nor data
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache staticfiles

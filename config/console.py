@@ -48,7 +48,12 @@ UNFOLD: dict[str, Any] = {
             "950": "oklch(25.7% .09 281.288)",
         },
     },
-    "ACCOUNT": {"navigation": [{"title": _("Your account"), "link": reverse_lazy("people_profile")}]},
+    "ACCOUNT": {
+        "navigation": [
+            {"title": _("Your account"), "link": reverse_lazy("people_profile")},
+            {"title": _("Organizations"), "link": reverse_lazy("organizations")},
+        ]
+    },
     "SIDEBAR": {
         "show_search": True,
         "show_all_applications": False,
@@ -103,6 +108,8 @@ UNFOLD: dict[str, Any] = {
                     _link(_("Memberships"), "group", "orgs_membership"),
                     _link(_("Management keys"), "vpn_key", "keys_managementkey"),
                     _link(_("Invitations"), "forward_to_inbox", "invitations_invitation"),
+                    _link(_("Directory tokens"), "sync_lock", "scim_directorytoken"),
+                    _link(_("Directory groups"), "groups", "scim_directorygroup"),
                     _link(_("Identities"), "badge", "sso_identity"),
                 ],
             },

@@ -4,8 +4,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from django.utils.translation import gettext_lazy as _
-
 from apps.api import schedule as api_schedule
 from apps.audit import schedule as audit_schedule
 from apps.core import schedule as core_schedule
@@ -61,6 +59,11 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W021",  # HSTS preload: see above
 ]
 
+# --- Organizations ---
+TENANCY = env("TENANCY", text, "single")  # single, multi, or an overlay's class by its dotted path
+EXTRA_APPS = env("TOLLGATE_EXTRA_APPS", words, "")  # an overlay's Django apps, after ours
+EXTRA_URLS = env("TOLLGATE_EXTRA_URLS", words, "")  # its URL modules, before ours
+
 INSTALLED_APPS = [
     "unfold",
     "unfold.contrib.filters",
@@ -84,6 +87,7 @@ INSTALLED_APPS = [
     "apps.orgs.keys",
     "apps.orgs.sso",
     "apps.orgs.invitations",
+    "apps.orgs.scim",
     "apps.orgs.people",
     "apps.providers",
     "apps.services",
@@ -93,6 +97,7 @@ INSTALLED_APPS = [
     "apps.configuration",
     "apps.gateway",
     "apps.launch",
+    *EXTRA_APPS,
 ]
 MIDDLEWARE = [
     "apps.orgs.middleware.BoundaryMiddleware",
@@ -166,11 +171,16 @@ OIDC_TRUST_EMAILS = env(
 )  # where the provider never says whether they are verified
 OIDC_AUTO_JOIN = env("OIDC_AUTO_JOIN", boolean, "false")  # newcomers become members without an invitation
 OIDC_ORGANIZATION = env("OIDC_ORGANIZATION", text, "")  # the one they join, where there are several
+OIDC_SESSION_AGE = env("OIDC_SESSION_AGE", seconds, "43200")  # then people sign in anew, and the provider decides anew
 OIDC_GROUPS_CLAIM = env("OIDC_GROUPS_CLAIM", text, "groups")
 OIDC_GROUP_ROLES = env("OIDC_GROUP_ROLES", group_roles, "")
 
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", _("English"))]
+LANGUAGES = [("en", "English"), ("de", "Deutsch"), ("es", "Español")]  # each by its own name
+LANGUAGE_COOKIE_AGE = 31_536_000
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Lax"
+LANGUAGE_COOKIE_SECURE = HTTPS
 LOCALE_PATHS = [BASE_DIR / "locale"]
 FORMAT_MODULE_PATH = ["config.formats"]
 TIME_ZONE = "UTC"

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import models
+from django.utils.translation import override
 
 from apps.audit.models import AdminEvent
 from apps.core.actor import Actor
@@ -25,19 +27,20 @@ def event_record(
     after: Mapping[str, Any] | None = None,
 ) -> AdminEvent:
     """Note that `actor` did `action` (noun.verb, past tense) to `target`. Call it in the change's transaction."""
-    return AdminEvent.objects.create(
-        action=action,
-        organization_id=organization_id,
-        actor_id=actor.user_id,
-        actor_label=actor.label,
-        door=actor.door,
-        address=actor.address,
-        target_type=target._meta.label_lower,
-        target_id=target.pk,
-        target_label=str(target)[:300],
-        before=None if before is None else _plain(before),
-        after=None if after is None else _plain(after),
-    )
+    with override(settings.LANGUAGE_CODE):  # events are kept for everybody, whoever made them
+        return AdminEvent.objects.create(
+            action=action,
+            organization_id=organization_id,
+            actor_id=actor.user_id,
+            actor_label=actor.label,
+            door=actor.door,
+            address=actor.address,
+            target_type=target._meta.label_lower,
+            target_id=target.pk,
+            target_label=str(target)[:300],
+            before=None if before is None else _plain(before),
+            after=None if after is None else _plain(after),
+        )
 
 
 def facts(row: models.Model) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from apps.audit.readable import milliseconds, money, money_exact
 from apps.audit.tables import input_total
 from apps.core.console import ReadOnlyAdmin
 from apps.core.ids import parse_request_id
+from apps.core.numbers import separated
 from apps.core.theme import InfinitePaginator, display
 
 # Who puts a record's `decision` into words, as tables: the room that decides appends itself, as this one does not know it.
@@ -247,7 +248,7 @@ def _kind(status: int) -> str:
 
 
 def _count(number: int | None) -> str:
-    return "—" if number is None else f"{number:,}"
+    return "—" if number is None else separated(f"{number:,}")
 
 
 def _cost(record: RequestRecord) -> str:

@@ -1,6 +1,8 @@
-"""Numbers as an operator reads them."""
+"""Numbers as an operator reads them, with the separators of the language in use."""
 
 from decimal import ROUND_DOWN, Decimal
+
+from apps.core.numbers import separated
 
 
 def milliseconds(microseconds: int | None) -> str:
@@ -8,10 +10,10 @@ def milliseconds(microseconds: int | None) -> str:
     if microseconds is None:
         return "—"
     if microseconds < 10_000:
-        return f"{microseconds / 1000:.1f} ms"
+        return separated(f"{microseconds / 1000:.1f}") + " ms"
     if microseconds < 1_000_000:
         return f"{microseconds / 1000:.0f} ms"
-    return f"{microseconds / 1_000_000:.2f} s"
+    return separated(f"{microseconds / 1_000_000:.2f}") + " s"
 
 
 def compact(number: int | None) -> str:
@@ -20,8 +22,8 @@ def compact(number: int | None) -> str:
         return "—"
     for size, unit, digits in ((1_000_000_000, "G", 2), (1_000_000, "M", 2), (10_000, "k", 1)):
         if number >= size:
-            return f"{number / (1000 if unit == 'k' else size):,.{digits}f} {unit}"
-    return f"{number:,}"
+            return separated(f"{number / (1000 if unit == 'k' else size):,.{digits}f}") + f" {unit}"
+    return separated(f"{number:,}")
 
 
 def money(amount: Decimal | None) -> str:
@@ -36,7 +38,7 @@ def money(amount: Decimal | None) -> str:
     shown = size.quantize(Decimal(1).scaleb(-places), ROUND_DOWN)
     sign = "-" if amount < 0 else ""
     if size and not shown:
-        return f"{sign}<$0.000001"
+        return f"{sign}<${separated('0.000001')}"
     return f"{sign}${_trimmed(shown)}"
 
 
@@ -46,8 +48,9 @@ def money_compact(amount: Decimal | None) -> str:
         return money(amount)
     sign = "-" if amount < 0 else ""
     if abs(amount) < 1_000_000:
-        return f"{sign}${abs(amount).quantize(Decimal(1), ROUND_DOWN):,f}"
-    return f"{sign}${(abs(amount) / 1_000_000).quantize(Decimal('0.01'), ROUND_DOWN):,f} M"
+        return f"{sign}${separated(f'{abs(amount).quantize(Decimal(1), ROUND_DOWN):,f}')}"
+    millions = (abs(amount) / 1_000_000).quantize(Decimal("0.01"), ROUND_DOWN)
+    return f"{sign}${separated(f'{millions:,f}')} M"
 
 
 def money_exact(amount: Decimal | None) -> str:
@@ -60,4 +63,4 @@ def money_exact(amount: Decimal | None) -> str:
 def _trimmed(amount: Decimal) -> str:
     """Without zeros at the end, but with two decimals."""
     whole, _point, rest = f"{amount:,f}".partition(".")
-    return f"{whole}.{rest.rstrip('0').ljust(2, '0')}"
+    return separated(f"{whole}.{rest.rstrip('0').ljust(2, '0')}")

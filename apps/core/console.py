@@ -53,6 +53,12 @@ def own_organization(request: HttpRequest) -> Any:
     return getattr(getattr(request, "access", None), "organization", None)
 
 
+def _plain_owner(request: HttpRequest) -> Any:
+    """The organization that something new belongs to where platform staff do not say: the only one. None: there are several."""
+    access = getattr(request, "access", None)
+    return None if access is None else access.organization_for_creation()
+
+
 class ConsoleForm(_ModelForm):
     """A form whose last step of validation is the action itself, so that what an action refuses shows at its field."""
 
@@ -68,6 +74,8 @@ class ConsoleForm(_ModelForm):
             self.fields["organization"].disabled = True
             if self.instance._state.adding:
                 self.initial["organization"] = organization.pk
+        elif self.instance._state.adding and (field := self.fields.get("organization")) and field.required:
+            self.initial.setdefault("organization", _plain_owner(self.request))
 
     def _post_clean(self) -> None:
         # Instead of ModelForm's, which writes into the instance and validates that: actions do both, on a row they locked.
@@ -131,15 +139,11 @@ class ConsoleAdmin(ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> "models.QuerySet[Any]":
         """The rows of the organization of who asks, and those offered to all."""
         rows = super().get_queryset(request)
-        organization = own_organization(request)
-        if organization is None:
-            return rows
-        if not may(request, self.permission_read):
+        access = getattr(request, "access", None)
+        if access is None or not may(request, self.permission_read):
             return rows.none()
-        own = models.Q(**{self.organization_lookup: organization.pk})
-        if self.shows_hosted:
-            own |= models.Q(**{self.organization_lookup: None})
-        return rows.filter(own)
+        seen = access.rows(rows, organization=self.organization_lookup, hosted=self.shows_hosted)
+        return cast("models.QuerySet[Any]", seen)
 
     def get_list_display(self, request: HttpRequest) -> Any:
         """Without the organization where there is only one."""

@@ -16,8 +16,8 @@
     ├── ClientClosed 499                              (nobody is left to read it: for the record)
     ├── UpstreamError 502 ── NoCredential, UpstreamUnreachable, EgressBlocked, UpstreamAuthFailed, UpstreamDisconnected,
     │                        UpstreamMalformed
-    ├── Unavailable 503 ── DirectoryUnavailable, RecordUnavailable, CountersUnavailable, UploadsUnavailable,
-    │                      ObjectsUnavailable, IdempotencyUnavailable, ShuttingDown
+    ├── Unavailable 503 ── DirectoryUnavailable, NotSetUp, RecordUnavailable, CountersUnavailable,
+    │                      UploadsUnavailable, ObjectsUnavailable, IdempotencyUnavailable, ShuttingDown
     └── UpstreamTimeout 504 ── ConnectTimeout, FirstByteTimeout, IdleTimeout, TotalTimeout
 
 Clients match on `code`. `reason` is what the record keeps: it may be finer than what the client is told. `retryable` becomes
@@ -427,6 +427,13 @@ class DirectoryUnavailable(Unavailable):
 
     code = "directory_unavailable"
     message = "The gateway cannot check this token right now: try again shortly."
+
+
+class NotSetUp(Unavailable):
+    """There is no organization here yet, so no token can be anybody's."""
+
+    code, retryable = "not_set_up", False
+    message = "This gateway is not set up yet: its operator does that in the console, at /setup/."
 
 
 class RecordUnavailable(Unavailable):

@@ -53,11 +53,15 @@ class Attempts:
         until: float,
         strategy: Strategy = ORDERED,
         stream: bool = False,
+        likely: str = "",
     ) -> None:
-        """`routes`: in the order of their tiers. `strategy`: which of a tier comes first."""
+        """`routes`: in the order of their tiers. `strategy`: which of a tier comes first. `likely`: the credential that comes
+        before all others, whatever its tier; empty: none."""
         self._health = health
         self._strategy, self._stream = strategy, stream
         self._untried = health.ordered(routes, strategy, stream=stream)
+        if likely:
+            self._untried.sort(key=lambda route: route.credential.id != likely)
         self._again: list[Route] = []
         self._most, self._until = most, until
         self._made = 0

@@ -84,6 +84,7 @@ async def dispatch(exchange: Exchange, call: Call, pool: UpstreamPool, health: H
         until=health.clock() + config.upstream_attempts_time,
         strategy=call.model.strategy,
         stream=exchange.stream,
+        likely=call.likely,
     )
     try:
         await _dispatch(exchange, call, attempts, pool, health)

@@ -75,33 +75,34 @@ class Race:
         self._send, self._make = send, make
         self._failure_of_error, self._lost = failure_of_error, lost
         self._running: dict[asyncio.Task[Response], Attempt] = {}
+        self._first: Attempt | None = None  # of those that run, the one that is not beside another
 
     async def run(self, attempt: Attempt, after: float) -> Response:
         """The answer that came first, of the attempt that is the exchange's last when this returns or raises.
 
-        `attempt`: the one that begins. `after`: seconds until there is a second one. Raises GatewayError where both failed.
+        `attempt`: the one that begins. `after`: seconds until one that is alone gets another beside it. Raises GatewayError where
+        both failed.
         """
-        exchange, running = self._exchange, self._running
+        running = self._running
+        self._first = attempt
         self._start(attempt)
+        may_ask = True
         try:
-            done, _ = await asyncio.wait(running, timeout=after)
-            if not done and (route := self._attempts.second()) is not None:
-                second = self._make(route)
-                exchange.attempts.append(second)
-                exchange.flags.append(HEDGED)
-                self._start(second)
             while True:
-                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                patience = self._patience(after) if may_ask and len(running) == 1 else None
+                done, _ = await asyncio.wait(running, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+                if not done:
+                    may_ask = self._ask_another()
+                    continue
                 for task in [each for each in running if each in done]:
                     if len(running) == 1 or _is_answer(task):
-                        found = running.pop(task)
-                        self._goes_on(found, is_first=found is attempt)
+                        self._goes_on(running.pop(task))
                         return task.result()
-                    self._fails(task, is_first=running[task] is attempt)
+                    self._fails(task)
         except asyncio.CancelledError:
             # The client has left, or we stop: the call ends with one of them, and the other is charged beside it.
             task, current = next(iter(running.items()))
-            self._goes_on(current, is_first=current is attempt)
+            self._goes_on(current)
             self._close(task)
             raise
         finally:
@@ -109,6 +110,23 @@ class Race:
                 self._close(task)
                 loser.fail(HEDGED)
                 self._lost(loser)
+
+    def _patience(self, after: float) -> float:
+        """Seconds until another route is asked beside the only one, which may have been slow for long."""
+        (only,) = self._running.values()
+        return max(0.0, after - (time.perf_counter_ns() - only.started) / 1e9)
+
+    def _ask_another(self) -> bool:
+        """The next route that works, beside the only one; False: there is none."""
+        route = self._attempts.second()
+        if route is None:
+            return False
+        second = self._make(route)
+        self._exchange.attempts.append(second)
+        if HEDGED not in self._exchange.flags:
+            self._exchange.flags.append(HEDGED)
+        self._start(second)
+        return True
 
     def _start(self, attempt: Attempt) -> None:
         self._running[asyncio.create_task(self._open(attempt), name="hedged-attempt")] = attempt
@@ -130,8 +148,9 @@ class Race:
             raise
         return response
 
-    def _goes_on(self, attempt: Attempt, *, is_first: bool) -> None:
+    def _goes_on(self, attempt: Attempt) -> None:
         """It is the call's attempt from here on; the other one, if there is one, is over."""
+        is_first = attempt is self._first
         listed = self._exchange.attempts
         if listed[-1] is not attempt:
             listed.remove(attempt)
@@ -143,9 +162,10 @@ class Race:
         if HEDGED in self._exchange.flags:
             metrics.hedges.labels("first" if is_first else "second").inc()
 
-    def _fails(self, task: asyncio.Task[Response], *, is_first: bool) -> None:
+    def _fails(self, task: asyncio.Task[Response]) -> None:
         """One of two has failed: the other goes on, and nobody need be told."""
         attempt = self._running.pop(task)
+        is_first = attempt is self._first
         error = task.exception()
         failure: Failure | None
         if error is None:
@@ -160,6 +180,7 @@ class Race:
         attempt.fail(code)
         if is_first:
             self._attempts.first_fails(failure)
+            self._first = next(iter(self._running.values()))
         else:
             self._attempts.second_ends(failure)
 

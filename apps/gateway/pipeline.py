@@ -14,8 +14,8 @@ from apps.gateway.governance.call import Call
 from apps.gateway.governance.estimates import estimated_input
 from apps.gateway.idempotency.idempotency import HEADER
 from apps.gateway.means import Means
-from apps.gateway.objects.pins import pin_of, pinned
-from apps.gateway.objects.references import references
+from apps.gateway.objects.pins import likely_account, pin_of, pinned
+from apps.gateway.objects.references import references, thoughts
 from apps.gateway.objects.responses import NewResponse
 from apps.gateway.objects.serving import serve_kept
 from apps.gateway.relay.refusals import answer_estimate
@@ -110,6 +110,9 @@ async def ask_model(
     routes, skipped, native = stages.serving(target.endpoint, model, choice)  # 400
     if pin is not None:
         routes = pinned(pin, routes, model.name)  # 400
+    likely = ""
+    if len(routes) > 1 and (stored := thoughts(target.endpoint.name, head, body)):
+        likely = await likely_account(means.owners, token, stored)
     counted = target.endpoint.counted
     if counted is not None:
         routes = tuple([route for route in routes if route.serves(target.endpoint.name)])
@@ -128,6 +131,7 @@ async def ask_model(
         form=form,
         lacking=means.health.lacking,
         native=native,
+        likely=likely,
     )
     if target.endpoint is RESPONSES and getattr(head, "store", None) is not False:
         call.keeping = NewResponse(exchange, means.owners, token, model.name, background=bool(head.background))

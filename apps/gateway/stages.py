@@ -10,6 +10,7 @@ from functools import partial
 
 from apps.audit.record import MAX_LENGTHS, clean_text
 from apps.core.errors import (
+    AuthenticationFailed,
     BadRequest,
     BodyTooLarge,
     ClientClosed,
@@ -20,6 +21,7 @@ from apps.core.errors import (
     MissingParameter,
     ModelNotFound,
     NoCredential,
+    NotSetUp,
     RequestTimeout,
     TokenAmbiguous,
     TokenExpired,
@@ -40,7 +42,6 @@ from apps.gateway.json_depth import is_deeper_than
 from apps.gateway.surfaces import CALLS, Endpoint, Target, key_of
 from apps.gateway.translation.choice import translation_of
 from apps.gateway.translation.ways import can_serve, way
-from apps.providers import betas
 from apps.providers.dialects.heads import Head
 from apps.providers.dialects.tags import tag_text
 from apps.providers.names import model_name_is_valid
@@ -57,16 +58,21 @@ _ALIKE_SHOWN = 3  # names told to a client that asked for one like them
 
 
 async def authenticate(exchange: Exchange, directory: Directory) -> TokenView:
-    """The live token that the request carries."""
-    plaintext = presented(exchange)
-    digest = token_digest(plaintext)
-    token = directory.known_token(digest)
-    if token is None:
-        if not token_is_well_formed(plaintext):
-            raise TokenMalformed
-        token = await directory.token(digest)
+    """The live token that the request carries. Raises AuthenticationFailed; NotSetUp where nobody can have one yet."""
+    try:
+        plaintext = presented(exchange)
+        digest = token_digest(plaintext)
+        token = directory.known_token(digest)
         if token is None:
-            raise TokenUnknown
+            if not token_is_well_formed(plaintext):
+                raise TokenMalformed
+            token = await directory.token(digest)
+            if token is None:
+                raise TokenUnknown
+    except AuthenticationFailed:
+        if await directory.is_empty():
+            raise NotSetUp from None
+        raise
     exchange.token = token
     check_live(token)
     return token
@@ -283,7 +289,7 @@ def translate(exchange: Exchange, call: Call) -> None:
         request_id=exchange.id,
         at=exchange.arrived_at,
         stream=exchange.stream,
-        betas=exchange.headers.get(betas.HEADER, b"") if betas.HEADER in endpoint.dialect.to_upstream else b"",
+        headers=exchange.headers,
     )
     if call.is_native or all(call.way(route) is endpoint for route in call.routes):
         return

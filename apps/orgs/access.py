@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
@@ -12,6 +13,7 @@ from apps.core.tenancy import NOBODY, STAFF, Scope, at_the_door, member_scope, p
 from apps.core.web import request_address
 from apps.orgs.models import Membership, Organization, Role, User
 from apps.orgs.roles import Permission, permissions_of
+from apps.orgs.tenancy.chosen import tenancy
 
 _CHOSEN = "organization"  # in the session: the id of the organization that was chosen
 
@@ -46,6 +48,16 @@ class Access:
             return NOBODY if self.user_id is None else person_scope(self.user_id)
         return member_scope(self.organization.pk, self.user_id)
 
+    def rows[M: Model](
+        self, rows: QuerySet[M], *, organization: str = "organization", hosted: bool = False
+    ) -> QuerySet[M]:
+        """Those of `rows` that they may see. `organization`: the way from a row to whose it is; `hosted`: nobody's as well."""
+        return tenancy().scope(rows, self, organization=organization, hosted=hosted)
+
+    def organization_for_creation(self) -> Organization | None:
+        """Whose something new of theirs is, where they do not say. None: they must."""
+        return tenancy().organization_for_creation(self)
+
     def actor(self, door: Door) -> Actor:
         """Who acts, for actions and their admin events."""
         return Actor(door=door, label=self.label, user_id=self.user_id, address=self.address)
@@ -77,9 +89,14 @@ def person_access(request: HttpRequest) -> Access | None:
 
 def organizations_of(user: User) -> list[Organization]:
     """Those that the user belongs to, by name; wherever it is asked from."""
+    return [membership.organization for membership in memberships_of(user)]
+
+
+def memberships_of(user: User) -> list[Membership]:
+    """How the user belongs to each of them, by its name; wherever it is asked from."""
     with at_the_door():
         found = Membership.objects.filter(user=user).select_related("organization").order_by("organization__name")
-        return [membership.organization for membership in found]
+        return list(found)
 
 
 def choose_organization(request: HttpRequest, organization: Organization) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 from allauth.account.models import EmailAddress
-from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -20,6 +19,14 @@ from apps.core.actor import Actor
 from apps.core.rows import save_valid
 from apps.orgs.giving import check_may_give, check_may_open_content, giver_role
 from apps.orgs.models import Membership, Organization, Role, SignInLink, User
+from apps.orgs.tenancy.chosen import check_room, tenancy
+from apps.orgs.tenancy.signals import (
+    member_joined,
+    member_left,
+    organization_created,
+    organization_resumed,
+    organization_suspended,
+)
 
 _ORGANIZATION_FIELDS = {
     "name",
@@ -41,8 +48,14 @@ class SignInRefusedError(Exception):
 
 @transaction.atomic
 def organization_create(*, name: str, slug: str, actor: Actor, timezone: str = "UTC") -> Organization:
-    """Create an organization. `timezone` is an IANA name. Raises ValidationError."""
-    organization = Organization(name=name, slug=slug, timezone=timezone)
+    """Create an organization. `timezone` is an IANA name. Raises ValidationError, also to a person who may not (TENANCY)."""
+    founder = None if actor.user_id is None else User.objects.get(pk=actor.user_id)
+    if founder is not None and not tenancy().may_create_organization(founder):
+        raise ValidationError(_("This installation has one organization: TENANCY=multi lets it have several."))
+    entitlements = tenancy().entitlements_at_first(founder)
+    organization = Organization(
+        name=name, slug=slug, timezone=timezone, hosted_credentials=entitlements.hosted_credentials
+    )
     save_valid(organization)
     event_record(
         "organization.created",
@@ -51,6 +64,7 @@ def organization_create(*, name: str, slug: str, actor: Actor, timezone: str = "
         organization_id=organization.pk,
         after=facts(organization),
     )
+    organization_created.send(Organization, organization=organization, actor=actor)
     return organization
 
 
@@ -95,6 +109,7 @@ def organization_suspend(*, organization: Organization, actor: Actor) -> bool:
     locked.suspended_at = now()
     save_valid(locked)
     _note_change("organization.suspended", locked, before, actor=actor, organization_id=locked.pk)
+    organization_suspended.send(Organization, organization=locked, actor=actor)
     return True
 
 
@@ -108,6 +123,7 @@ def organization_resume(*, organization: Organization, actor: Actor) -> bool:
     locked.suspended_at = None
     save_valid(locked)
     _note_change("organization.resumed", locked, before, actor=actor, organization_id=locked.pk)
+    organization_resumed.send(Organization, organization=locked, actor=actor)
     return True
 
 
@@ -121,7 +137,7 @@ def owner_create(*, organization: Organization, email: str, password: str | None
     Where there is one organization alone (TENANCY), whoever owns it runs the installation: platform staff too.
     Raises ValidationError, also when a user with this e-mail exists (`member_add` is for those).
     """
-    is_staff = getattr(settings, "TENANCY", "single") == "single"
+    is_staff = tenancy().owners_run_the_installation
     user = user_create(email=email, name=name, password=password, actor=actor, is_platform_staff=is_staff)
     member_join(organization=organization, user=user, role=Role.OWNER, actor=actor)
     return user
@@ -236,6 +252,22 @@ def member_update(
 
 
 @transaction.atomic
+def member_set_role(*, membership: Membership, role: str, actor: Actor) -> Membership:
+    """Change the role, as the directory decides that the organization's people come from.
+
+    Raises ValidationError if the organization would be left without an owner.
+    """
+    locked = _locked_membership(membership)
+    before = facts(locked)
+    if locked.role == Role.OWNER and role != Role.OWNER:
+        _check_not_last_owner(locked)
+    locked.role = role
+    save_valid(locked)
+    _note_change("membership.updated", locked, before, actor=actor, organization_id=locked.organization_id)
+    return locked
+
+
+@transaction.atomic
 def member_remove(*, membership: Membership, actor: Actor) -> None:
     """End a membership, one's own too.
 
@@ -263,6 +295,7 @@ def member_end(*, membership: Membership, actor: Actor) -> None:
         organization_id=locked.organization_id,
         before=facts(locked),
     )
+    member_left.send(Membership, membership=locked, actor=actor)
     locked.delete()
 
 
@@ -339,6 +372,7 @@ def _set_password(user: User, password: str | None) -> None:
 
 
 def _membership_create(organization: Organization, user: User, role: str, actor: Actor) -> Membership:
+    check_room(organization, "members_most", Membership.objects.filter(organization=organization).count())
     membership = Membership(organization=organization, user=user, role=role)
     save_valid(membership)
     event_record(
@@ -348,6 +382,7 @@ def _membership_create(organization: Organization, user: User, role: str, actor:
         organization_id=organization.pk,
         after=facts(membership),
     )
+    member_joined.send(Membership, membership=membership, actor=actor)
     return membership
 
 

@@ -13,3 +13,6 @@ class OrgsConfig(AppConfig):
     def ready(self) -> None:
         """Have its system check known."""
         from apps.orgs import checks  # noqa: F401, PLC0415 - registers itself; settings are loaded only now
+        from apps.orgs.tenancy.chosen import tenancy  # noqa: PLC0415 - models are loaded only now
+
+        tenancy()  # one that cannot be imported stops the start, not the first request

@@ -5,8 +5,10 @@ know, or that an account may not use; other servers that speak Messages know few
 """
 
 import re
+from collections.abc import Collection, Mapping
 
 HEADER = b"anthropic-beta"
+OPENAI_HEADER = b"openai-beta"
 
 # Where Messages are translated nothing is lost with these: they say who calls, or open fields of the body that are translated,
 # named or refused for themselves, or ask for what translation does anyway. By their names without the date.
@@ -37,6 +39,8 @@ _KEPT = frozenset(
         "web-search",
     }
 )
+# The same of OpenAI's, which are an API and its version: this one is translated.
+_OPENAI_KEPT = "responses="
 _DATE = re.compile(r"-(?:\d{4}-\d\d-\d\d|\d{8})$")
 _REFUSES = re.compile(rb"anthropic.beta|beta (?:flag|header|feature)", re.IGNORECASE)
 
@@ -60,6 +64,17 @@ def without_betas(value: bytes, names: frozenset[str]) -> bytes:
 def betas_lost(value: bytes) -> list[str]:
     """Those that nothing is known of which another dialect could keep."""
     return [name for name in betas_in(value) if _DATE.sub("", name) not in _KEPT]
+
+
+def headers_lost(headers: Mapping[bytes, bytes], passed: Collection[bytes]) -> list[str]:
+    """What a client's headers name that another dialect has no words for. `passed`: the headers that its own dialect has."""
+    found: list[str] = []
+    if HEADER in headers and HEADER in passed:
+        found = [field_of(name) for name in betas_lost(headers[HEADER])]
+    if OPENAI_HEADER in headers and OPENAI_HEADER in passed:
+        names = betas_in(headers[OPENAI_HEADER])
+        found += [f"openai-beta:{name}" for name in names if not name.startswith(_OPENAI_KEPT)]
+    return found
 
 
 def betas_refused(value: bytes, status: int, refusal: bytes) -> frozenset[str]:

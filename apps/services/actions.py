@@ -14,6 +14,7 @@ from apps.core.actor import Actor
 from apps.core.endpoints import SCOPES
 from apps.core.rows import save_valid
 from apps.orgs.models import Organization
+from apps.orgs.tenancy.chosen import check_room
 from apps.services.models import Service, Token
 from apps.services.tokens import token_digest, token_generate
 
@@ -22,7 +23,10 @@ GRACE_MOST = timedelta(days=30)  # for which a token may be accepted after its r
 
 @transaction.atomic
 def service_create(*, organization: Organization, name: str, actor: Actor) -> Service:
-    """Create a client application of `organization`. Raises ValidationError."""
+    """Create a client application of `organization`. Raises ValidationError, also where it is entitled to no more."""
+    check_room(
+        organization, "services_most", Service.objects.filter(organization=organization, disabled_at=None).count()
+    )
     service = Service(organization=organization, name=name)
     save_valid(service)
     event_record("service.created", actor=actor, target=service, organization_id=organization.pk, after=facts(service))

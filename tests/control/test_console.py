@@ -24,6 +24,8 @@ from apps.orgs.invitations.models import Invitation
 from apps.orgs.keys.actions import key_issue
 from apps.orgs.keys.models import ManagementKey
 from apps.orgs.models import Membership, Organization, User
+from apps.orgs.scim.actions import directory_token_issue
+from apps.orgs.scim.models import DirectoryGroup, DirectoryToken
 from apps.orgs.sso.models import Identity
 from apps.policies.actions.adjustments import adjustment_record
 from apps.policies.actions.budgets import Subject, budget_create
@@ -89,6 +91,8 @@ def every_page(owner: User, service: Service, token: Token, credential: Credenti
         Organization: Organization.objects.get(slug="acme"),
         User: owner,
         Membership: Membership.objects.get(user=owner),
+        DirectoryToken: directory_token_issue(organization=acme, name="Okta", actor=ACTOR)[0],
+        DirectoryGroup: DirectoryGroup.objects.create(organization=acme, display_name="Everybody"),
         Identity: Identity.objects.create(user=owner, issuer="https://id.test", subject="1", email=owner.email),
         ManagementKey: key_issue(
             organization=acme, name="ci", permissions=["services.read"], most=["services.read"], actor=ACTOR
@@ -127,7 +131,7 @@ def every_page(owner: User, service: Service, token: Token, credential: Credenti
     for model, model_admin in admin.site._registry.items():
         name, row = f"{model._meta.app_label}_{model._meta.model_name}", rows[model]
         pages += [page(f"{name}_changelist"), page(f"{name}_change", row.pk)]
-        if model not in {Identity, RequestRecord, AdminEvent, BudgetAlert, CredentialAlert, AlertDelivery, OwnedObject}:
+        if model not in READ_ONLY:
             pages.append(page(f"{name}_add"))
         pages += [
             page(f"{name}_{button}", row.pk) for button in model_admin.actions_detail if (name, button) not in LEADS_ON
@@ -137,6 +141,17 @@ def every_page(owner: User, service: Service, token: Token, credential: Credenti
         pages += [page(f"policies_policy_{name}_here", layer, key) for name in ("limits", "rules", "attach")]
     return pages
 
+
+READ_ONLY = {
+    DirectoryGroup,
+    Identity,
+    RequestRecord,
+    AdminEvent,
+    BudgetAlert,
+    CredentialAlert,
+    AlertDelivery,
+    OwnedObject,
+}
 
 # Buttons that lead on to pages that are in the list already, or below.
 LEADS_ON = {

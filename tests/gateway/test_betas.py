@@ -10,6 +10,10 @@ from tests.support.provider import FakeProvider
 from tests.support.tenant import Tenant
 
 AGENTS = "claude-code-20250219,interleaved-thinking-2025-05-14,future-thing-2027-01-01"
+OPENAI: list[tuple[str, dict[str, object]]] = [
+    ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi"}]}),
+    ("/v1/responses", {"input": "Hi"}),
+]
 UNEXPECTED = "Unexpected value(s) `future-thing-2027-01-01` for the `anthropic-beta` header."
 
 
@@ -97,6 +101,41 @@ def test_in_translation_what_nothing_is_known_of_is_told_of(acme: Tenant, upstre
     refused = ask(acme, model="gpt-test")
     assert refused.status_code == 400
     assert refused.json()["error"]["details"]["param"] == "anthropic-beta:future-thing-2027-01-01"
+
+
+def test_betas_in_the_body_are_told_of_likewise(acme: Tenant, upstream: FakeProvider) -> None:
+    for names, dropped in (
+        (["future-thing-2027-01-01", "effort-2025-11-24"], "anthropic_beta"),
+        (["effort-2025-11-24"], None),
+        ("future-thing-2027-01-01", "anthropic_beta"),
+        ([], None),
+    ):
+        upstream.answers(bodies.completion())
+        answer = ask(acme, model="gpt-test", betas="", anthropic_beta=names)
+        assert answer.headers.get("x-tollgate-dropped") == dropped
+        assert "anthropic_beta" not in upstream.requests[-1].json
+
+
+@pytest.mark.parametrize(("path", "asked"), OPENAI)
+def test_openais_are_named_where_the_answer_is_translated(
+    claude: Tenant, upstream: FakeProvider, path: str, asked: dict[str, object]
+) -> None:
+    for value, dropped in (
+        ("assistants=v2, new=v1", "openai-beta:assistants=v2, openai-beta:new=v1"),
+        ("responses=experimental", None),  # which is what is translated
+    ):
+        upstream.answers(messages.message())
+        answer = claude.http().post(path, json={"model": "claude", **asked}, headers={"openai-beta": value})
+        assert answer.status_code == 200
+        assert answer.headers.get("x-tollgate-dropped") == dropped
+        assert upstream.requests[-1].header("openai-beta") is None
+
+
+def test_a_response_that_was_to_be_stored_and_cannot_be(claude: Tenant, upstream: FakeProvider) -> None:
+    for store, dropped in ((True, "store"), (False, None), (None, None)):
+        upstream.answers(messages.message())
+        answer = claude.http().post("/v1/responses", json={"model": "claude", "input": "Hi", "store": store})
+        assert answer.headers.get("x-tollgate-dropped") == dropped
 
 
 def test_the_header_is_read_as_lists_are() -> None:

@@ -15,6 +15,7 @@ from tests.support.provider import CLOSE, HANG, FakeProvider
 from tests.support.tenant import Tenant, tenant
 
 AFTER = 150  # milliseconds
+RULES_KNOWN = 1.2  # seconds until every gateway goes by a new route
 RECORDED = 0.6  # seconds after which what was asked is in the ledger
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
@@ -169,6 +170,49 @@ def test_a_first_attempt_that_fails_late_leaves_the_second_to_answer(
     record = both.record(response.headers["x-request-id"])
     assert [attempt["error_code"] for attempt in record.attempts] == ["upstream_disconnected", ""]
     assert served(upstream) == 1
+
+
+def test_where_the_second_fails_a_third_is_asked_beside_the_first(
+    both: Tenant, upstream: FakeProvider, spare: FakeProvider
+) -> None:
+    with FakeProvider() as third:
+        both.add_route("gpt-test", third.url + "/v1", label="third", priority=300)
+        time.sleep(RULES_KNOWN)
+        upstream.hangs()
+        spare.fails(503)
+        began = time.monotonic()
+        response = ask(both)
+        assert time.monotonic() - began < 1.2  # before the first is given up
+    assert response.status_code == 200
+    record = both.record(response.headers["x-request-id"])
+    assert [attempt["error_code"] for attempt in record.attempts] == ["hedged", "upstream_503", ""]
+    assert record.attempts[-1]["credential"] == "third"
+    assert record.flags == ["hedged"]
+    assert record.cost_usd == 2 * EACH
+
+
+def test_where_the_first_fails_the_second_has_its_time_before_a_third_is_asked(
+    both: Tenant, upstream: FakeProvider, spare: FakeProvider
+) -> None:
+    with FakeProvider() as third:
+        both.add_route("gpt-test", third.url + "/v1", label="third", priority=300)
+        time.sleep(RULES_KNOWN)
+        fail = threading.Event()
+        upstream.sends(fail, CLOSE)
+        spare.hangs()
+        done: list[httpx.Response] = []
+        caller = threading.Thread(target=lambda: done.append(ask(both)))
+        caller.start()
+        eventually(lambda: served(spare) == 1, timeout=2, what="the second attempt")
+        fail.set()
+        caller.join()
+        assert served(third) == 1
+    record = both.record(done[0].headers["x-request-id"])
+    codes = [attempt["error_code"] for attempt in record.attempts]
+    assert codes == ["upstream_disconnected", "hedged", ""]
+    first, second, last = record.attempts
+    assert last["started_us"] - second["started_us"] >= AFTER * 1000 * 0.9
+    assert first["started_us"] < second["started_us"]
 
 
 def test_where_both_fail_the_call_goes_on_as_any_other(

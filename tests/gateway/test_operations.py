@@ -70,7 +70,7 @@ def test_a_console_alone_answers_health_checks_and_no_calls() -> None:
     with GatewayProcess(plane="console") as console:
         assert httpx.get(console.url + "/healthz").json() == {"status": "alive"}
         assert httpx.get(console.url + "/readyz").json() == {"status": "ready", "problems": []}
-        assert httpx.get(console.url + "/sign-in/").status_code == 200
+        assert httpx.get(console.url + "/sign-in/", follow_redirects=True).status_code == 200
         assert httpx.post(console.url + "/v1/chat/completions", json=CHAT).status_code in {403, 404}
 
 

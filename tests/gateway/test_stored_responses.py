@@ -155,6 +155,44 @@ def test_items_are_their_services_as_their_responses_are(acme: Tenant, account: 
         assert error.param == "input[0].id"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_thoughts_without_their_content_go_first_to_who_has_stored_them(
+    acme: Tenant, account: FakeAccount, upstream: FakeProvider, *, stream: bool
+) -> None:
+    output = [{"type": "reasoning", "id": "rs_1", "summary": []}, *bodies.response()["output"]]
+    thought = {**bodies.response(), "output": output}
+    with FakeProvider() as other:
+        if stream:
+            begun = {**thought, "status": "in_progress", "output": []}
+            kinds = (("response.created", begun), ("response.completed", thought))
+            other.streams_raw([bodies.event({"type": kind, "response": told}) for kind, told in kinds], always=True)
+        else:
+            other.answers(thought, always=True)
+        acme.add_route("both", f"{other.url}/v1", label="first", provider="openai", priority=1)
+        answer = ask(acme, model="both", stream=stream)
+        if stream:
+            list(answer)
+        acme.add_route("both", f"{upstream.url}/v1", label="better", provider="openai", priority=0)
+        eventually(lambda: asked_of(acme, upstream, [{"role": "user", "content": "Hi"}]), what="the second account")
+        back = {"type": "reasoning", "id": "rs_1", "summary": []}
+        question = {"role": "user", "content": "And?"}
+        assert asked_of(acme, other, [back, question], stream=stream)
+        # With its content anybody can read it, and what nobody knows is the provider's to judge.
+        assert asked_of(acme, upstream, [{**back, "encrypted_content": "gAAA"}, question])
+        assert asked_of(acme, upstream, [{**back, "id": "rs_unknown"}, question])
+        _, plaintext = rival(acme)
+        assert asked_of(acme, upstream, [back, question], token=plaintext)
+
+
+def asked_of(acme: Tenant, provider: FakeProvider, items: list[Json], **options: Any) -> bool:
+    """Whether it was this provider that answered."""
+    before = len(provider.requests)
+    answer = ask(acme, model="both", input=items, **options)
+    if options.get("stream"):
+        list(answer)
+    return len(provider.requests) == before + 1
+
+
 def test_items_of_a_stream_can_be_referred_to(acme: Tenant, account: FakeAccount) -> None:
     events = list(ask(acme, stream=True))
     item = events[-1].response.output[0].id

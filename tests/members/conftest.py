@@ -29,6 +29,8 @@ def rows_of(organization: Any) -> Rows:
     from apps.objects.models import OwnedObject
     from apps.orgs.invitations.actions import invitation_create
     from apps.orgs.keys.actions import key_issue
+    from apps.orgs.scim.actions import directory_token_issue
+    from apps.orgs.scim.models import DirectoryGroup
     from apps.policies.actions.adjustments import adjustment_record
     from apps.policies.actions.budgets import Subject, budget_create
     from apps.policies.actions.policies import policy_create
@@ -106,6 +108,8 @@ def rows_of(organization: Any) -> Rows:
         ),
         "audit_requestrecord": record,
         "audit_adminevent": AdminEvent.objects.get(target_id=token.pk),
+        "scim_directorytoken": directory_token_issue(name=f"{slug} directory", **own)[0],
+        "scim_directorygroup": DirectoryGroup.objects.create(organization=organization, display_name=f"{slug} group"),
         "keys_managementkey": key_issue(
             name=f"{slug} key", permissions=["services.read"], most=["services.read"], **own
         )[0],

@@ -55,7 +55,7 @@ def test_each_role_adds_and_presses_what_it_may_write_and_nothing_else(
 ) -> None:
     client: Client = signed_in(role)
     rows = with_people(acmes, acme)
-    staffs = {"orgs_organization", "orgs_user", "orgs_membership"}
+    staffs = {"orgs_organization", "orgs_user", "orgs_membership", "scim_directorygroup"}
     for name, each in pages().items():
         writes = bool(each.permission_write) and each.permission_write in PERMISSIONS[role]
         adds = client.get(page(f"{name}_add")).status_code

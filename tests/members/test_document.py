@@ -11,7 +11,7 @@ PAGE = (ROOT / "docs/members.md").read_text()
 
 
 def test_the_matrix_is_the_data() -> None:
-    head, _rule, *rows = re.findall(r"^\|.*\|$", PAGE, re.MULTILINE)
+    head, _rule, *rows = re.findall(r"^\|.*\|$", PAGE.partition("\n## Invitations")[0], re.MULTILINE)
     cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in (head, *rows)]
     assert cells[0] == ["permission", *Role.values]
     assert cells[1:] == [

@@ -156,7 +156,8 @@ class IdentityProvider:
 
                 public = self.key.private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
                 return f"{head}.{_unpadded(hmac.digest(public, head.encode(), 'sha256'))}"
-        return jwt.encode(claims, self.key.private, algorithm=self.algorithm, headers=self.headers)
+        # As bytes: the library's own way would hold nonsense against us and not send it.
+        return jwt.PyJWS().encode(_json(claims), self.key.private, algorithm=self.algorithm, headers=self.headers)
 
 
 def _json(value: Any) -> bytes:

@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.test import Client
+from django.utils.timezone import now
 
 from tests.sso.conftest import ACTOR, PASSWORD, SignIn
 from tests.sso.provider import IdentityProvider
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from apps.orgs.models import Organization
 
 pytestmark = pytest.mark.django_db
+HOUR = 3600
 
 
 def events(action: str) -> list[Any]:
@@ -140,6 +142,31 @@ def test_who_is_refused_may_try_another_account_and_still_gets_where_they_wanted
     assert browser.get("/sso/callback/", idp.approves(left))["Location"] == "/admin/orgs/user/"
 
 
+def test_a_session_ends_when_the_provider_is_to_be_asked_again(
+    sign_in: SignIn, browser: Client, acme: "Organization", settings: Any
+):
+    settings.OIDC_SESSION_AGE = HOUR
+
+    sign_in()
+    ends = browser.session.get_expiry_date()
+    browser.get("/admin/")
+
+    assert abs((ends - now()).total_seconds() - HOUR) < 60
+    assert browser.session.get_expiry_date() == ends
+
+
+def test_a_name_of_any_kind_is_kept_as_far_as_it_can_be_read(
+    sign_in: SignIn, idp: IdentityProvider, acme: "Organization"
+):
+    from apps.orgs.models import User
+
+    idp.claims = {"name": "Ana\0\ud800\n  <b>" + "x" * 200}
+
+    sign_in()
+
+    assert User.objects.get().name == ("Ana <b>" + "x" * 200)[:100]
+
+
 def test_without_settings_there_is_no_single_sign_on(browser: Client):
     assert [browser.get(f"/sso/{path}/").status_code for path in ("start", "callback", "connect")] == [404] * 3
 
@@ -231,12 +258,50 @@ def test_an_account_with_a_password_is_not_connected_by_its_e_mail(
     answer = sign_in()
 
     assert answer["Location"] == "/sso/connect/"
+    assert [event.after["code"] for event in events("sso.refused")] == ["unconfirmed"]
     assert signed_in_as(browser) is None
     page = browser.get("/sso/connect/")
     assert b"Sign in and connect" in page.content
     assert b"next=%2Fsso%2Fconnect%2F" in page.content
     assert browser.post("/sso/connect/").status_code == 200
     assert not Identity.objects.exists()
+
+
+def test_an_account_with_a_passkey_is_not_connected_by_its_e_mail(sign_in: SignIn, acme: "Organization"):
+    from allauth.mfa.models import Authenticator
+
+    Authenticator.objects.create(user=make_user(acme, password=None), type=Authenticator.Type.WEBAUTHN, data={})
+
+    assert sign_in()["Location"] == "/sso/connect/"
+
+
+def test_where_there_are_no_passwords_an_old_one_keeps_nobody_out(
+    sign_in: SignIn, browser: Client, acme: "Organization", settings: Any
+):
+    settings.EMAIL_AUTH_DISABLED = True
+    make_user(acme, password=PASSWORD)
+
+    sign_in()
+
+    assert signed_in_as(browser) == "ana@acme.test"
+
+
+def test_an_owner_who_was_set_up_without_a_password_gets_in(sign_in: SignIn, browser: Client, acme: "Organization"):
+    from apps.orgs.actions import owner_create
+
+    owner_create(organization=acme, email="ana@acme.test", password=None, actor=ACTOR)
+
+    sign_in()
+
+    assert signed_in_as(browser) == "ana@acme.test"
+    assert role_of() == "owner"
+
+
+def test_the_sign_in_page_offers_it_and_keeps_where_one_wanted_to_go(idp: IdentityProvider, browser: Client):
+    page = browser.get("/sign-in/", {"next": "/admin/orgs/user/"}).content.decode()
+
+    assert 'href="/sso/start/?next=%2Fadmin%2Forgs%2Fuser%2F"' in page
+    assert "Continue with Acme ID" in page
 
 
 def test_an_account_with_a_password_is_connected_once_its_owner_agrees(

@@ -251,7 +251,10 @@ def test_the_other_fields_are_read() -> None:
     assert request.format == Format(name="n", schema={"type": "object"}, strict=True)
     assert (request.verbosity, request.parallel_tools, request.metadata) == ("low", False, {"a": "b"})
     assert (request.service_tier, request.cache_key, request.user, request.stream) == ("flex", "key", "who", True)
-    assert (request.left, request.fatal) == ([], {})
+    assert (request.left, request.fatal) == (["store"], {})
+    assert (
+        read(store=False).left == read(store=None).left == read().left == []
+    )  # nothing is, and that was not asked for
 
 
 def test_the_path_s_model_and_stream_count_more() -> None:

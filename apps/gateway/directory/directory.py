@@ -16,7 +16,7 @@ from apps.core.logs import get_logger
 from apps.gateway.config import GatewayConfig
 from apps.gateway.directory.changes import Change, ChangeFollower
 from apps.gateway.directory.models import Models
-from apps.gateway.directory.queries import load_models, load_token
+from apps.gateway.directory.queries import load_is_set_up, load_models, load_token
 from apps.gateway.directory.views import TokenView
 
 log = get_logger(__name__)
@@ -51,6 +51,7 @@ class Directory:
         self._tokens: dict[bytes, TokenView] = {}
         self._unknown: dict[bytes, float] = {}  # digest → monotonic seconds until which it stays unknown
         self._models: dict[UUID, Models] = {}
+        self._set_up = False  # once there is an organization, there always is
         self._loading: dict[Hashable, asyncio.Future[Any]] = {}
         self._generation = 0  # moves with every change; a load that a change overtook is not kept
         self._away_since: float | None = time.monotonic()  # None: the database is followed
@@ -145,6 +146,15 @@ class Directory:
             self._keep_models,
         )
         return found
+
+    async def is_empty(self) -> bool:
+        """Whether there is no organization at all. Asked of the database until there is one; False while it cannot be asked."""
+        if not self._set_up:
+            try:
+                self._set_up = await self._load("set up", load_is_set_up, lambda *_: None)
+            except DirectoryUnavailable:
+                return False
+        return not self._set_up
 
     # --- Loading ---
 

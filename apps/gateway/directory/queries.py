@@ -97,6 +97,12 @@ async def load_token(connection: AsyncConnection[Any], digest: bytes) -> TokenVi
     )
 
 
+async def load_is_set_up(connection: AsyncConnection[Any]) -> bool:
+    """Whether there is any organization."""
+    row = await (await connection.execute("SELECT EXISTS (SELECT FROM orgs_organization)")).fetchone()
+    return bool(row and row[0])
+
+
 async def _governing(
     cursor: AsyncCursor[dict[str, Any]], token: dict[str, Any]
 ) -> tuple[list[Rules], tuple[BudgetRule, ...]]:

@@ -31,6 +31,9 @@ class Call:
     form: Form | None = None  # the request as it came, where it is a form; `body` then holds its fields
     lacking: Lacking = field(default_factory=Lacking)  # what its providers turned out not to have
     native: bool = False  # whether all its routes have its endpoint themselves, for all that the catalogue says
+    likely: str = (
+        ""  # the credential whose account is to be asked first, as it has stored what the request goes on from
+    )
     reading: Callable[[], Translation] | None = None  # how the request is read for other dialects
     _translation: Translation | None = None
 

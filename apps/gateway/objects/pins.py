@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from apps.core.errors import InvalidValue, ObjectNotFound
+from apps.core.errors import InvalidValue, ObjectNotFound, ObjectsUnavailable
 from apps.gateway.directory.views import Route, TokenView
 from apps.gateway.objects.owners import FILE, RESPONSE, Owners
 from apps.gateway.objects.references import CONVERSATION, ITEM, Reference
@@ -48,6 +48,15 @@ async def pin_of(owners: Owners, token: TokenView, found: Sequence[Reference]) -
             )
         pin = pin or Pin(credential, each.param)
     return pin
+
+
+async def likely_account(owners: Owners, token: TokenView, items: Sequence[str]) -> str:
+    """The credential of the account that has stored the last of these items, if they are known as the service's; else empty."""
+    try:
+        known = await owners.credentials_of_items(token, items)
+    except ObjectsUnavailable:
+        return ""
+    return next((known[each] for each in reversed(items) if each in known), "")
 
 
 def pinned(pin: Pin, routes: Sequence[Route], model: str) -> tuple[Route, ...]:

@@ -22,6 +22,7 @@ _MOST = 1_000  # of one request
 # Letters written as escapes, as nobody does but to hide a name.
 _ESCAPED = re.compile(rb"\\u00[2-7]")
 _REFERRING = frozenset({endpoints.CHAT_COMPLETIONS, endpoints.RESPONSES, endpoints.INPUT_TOKENS, endpoints.COMPACTION})
+_ANSWERING = _REFERRING - {endpoints.CHAT_COMPLETIONS}
 # Where parts, items and tools stand. A function's own schema may call anything by such a name.
 _PLACES = ("messages", "input", "tools", "prompt")
 _SCHEMAS = frozenset({"parameters", "schema", "input_schema", "format"})
@@ -41,7 +42,14 @@ class _Item(msgspec.Struct):
     id: Any = None
 
 
+class _Thought(msgspec.Struct):
+    type: Any = None
+    id: Any = None
+    encrypted_content: Any = None
+
+
 _decode_items = msgspec.json.Decoder(list[_Item]).decode
+_decode_thoughts = msgspec.json.Decoder(list[_Thought]).decode
 
 
 def references(endpoint: str, head: Head, body: bytes) -> list[Reference]:
@@ -60,6 +68,21 @@ def references(endpoint: str, head: Head, body: bytes) -> list[Reference]:
             if len(found) > _MOST:
                 raise InvalidValue(f"The request refers to more than {_MOST} files and items.", param=each.param)
     return found
+
+
+def thoughts(endpoint: str, head: Head, body: bytes) -> list[str]:
+    """The ids of reasoning that a request sends back without its content: the account that has stored it knows the rest."""
+    if endpoint not in _ANSWERING or b'"reasoning"' not in body or not isinstance(head, RequestHead):
+        return []
+    raw = bytes(head.input)
+    if b'"reasoning"' not in raw or b'"id"' not in raw:
+        return []
+    try:
+        items = _decode_thoughts(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return []
+    found = [item.id for item in items if item.type == "reasoning" and not item.encrypted_content]
+    return [each for each in found if isinstance(each, str)][-_MOST:]
 
 
 def _may_name_items(raw: bytes) -> bool:

@@ -1,5 +1,6 @@
 """One call for embeddings whose client and provider speak different dialects."""
 
+from collections.abc import Sequence
 from typing import NoReturn
 
 from apps.core.errors import UpstreamMalformed
@@ -17,10 +18,11 @@ from apps.providers.usage import Usage
 class EmbeddingTranslation:
     """Between OpenAI's embeddings and Gemini's."""
 
-    __slots__ = ("_client", "_model", "_request")
+    __slots__ = ("_client", "_lost", "_model", "_request")
 
-    def __init__(self, endpoint: Endpoint, body: bytes, model: str) -> None:
-        """`model`: as the client calls it. Raises BadRequest naming the field."""
+    def __init__(self, endpoint: Endpoint, body: bytes, model: str, *, lost: Sequence[str] = ()) -> None:
+        """`model`: as the client calls it. `lost`: as TextTranslation's. Raises BadRequest naming the field."""
+        self._lost = lost
         self._client = _spoken(endpoint)
         self._request = self._client.read_request(body, model)
         self._model = model
@@ -29,7 +31,7 @@ class EmbeddingTranslation:
         """As Translation's."""
         del cap  # vectors have no length that anybody could bound
         losses = Losses(mode, "Gemini's embeddings" if _spoken(way) is GEMINI else "OpenAI's embeddings")
-        for field in self._request.left:
+        for field in (*self._request.left, *self._lost):
             losses.hint(field)
         for field, remedy in self._request.fatal.items():
             losses.meaning(field, remedy)

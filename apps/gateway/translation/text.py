@@ -1,6 +1,6 @@
 """One call whose client and provider speak different dialects: its request read once, written for each provider that is asked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from apps.core.errors import UpstreamMalformed
 from apps.gateway.directory.views import Route
@@ -8,7 +8,6 @@ from apps.gateway.streams import StreamMeter
 from apps.gateway.surfaces import STREAM_GENERATE_ARRAY, Endpoint
 from apps.gateway.translation.refusal import UpstreamRefusal
 from apps.gateway.translation.stream import TranslatedStream
-from apps.providers.betas import betas_lost, field_of
 from apps.providers.translation.called import called_by
 from apps.providers.translation.gemini import array_of
 from apps.providers.translation.losses import Losses
@@ -23,7 +22,7 @@ _CONTINUED = frozenset({"previous_response_id", "conversation"})
 class TextTranslation:
     """Between any two of chat, Responses, Messages and generateContent."""
 
-    __slots__ = ("_betas", "_cap", "_endpoint", "_request", "_shown", "_spoken")
+    __slots__ = ("_cap", "_endpoint", "_lost", "_request", "_shown", "_spoken")
 
     def __init__(
         self,
@@ -33,16 +32,16 @@ class TextTranslation:
         *,
         stream: bool,
         shown: Callable[[], Shown],
-        betas: bytes = b"",
+        lost: Sequence[str] = (),
     ) -> None:
-        """`model`, `stream`: as the gateway has read them. `shown` is asked once there is an answer. `betas`: the header
-        `anthropic-beta`. Raises BadRequest."""
+        """`model`, `stream`: as the gateway has read them. `shown` is asked once there is an answer. `lost`: what of its headers
+        other dialects have no words for. Raises BadRequest."""
         self._endpoint = endpoint
         self._spoken = SPOKEN[endpoint.name]
         self._request = self._spoken.read_request(body, model, stream)
         self._cap = self._request.max_output
         self._shown = shown
-        self._betas = betas_lost(betas) if betas else ()
+        self._lost = lost
 
     def write(self, route: Route, way: Endpoint, mode: str, cap: int | None) -> tuple[bytes, str]:
         """The body for the route's provider; and the names of what it loses, for the header that tells (empty: nothing).
@@ -54,8 +53,8 @@ class TextTranslation:
         losses = Losses(mode, spoken.title)
         for field in request.left:
             losses.hint(field)
-        for name in self._betas:
-            losses.hint(field_of(name))
+        for field in self._lost:
+            losses.hint(field)
         for field, remedy in request.fatal.items():
             if field in _CONTINUED:
                 losses.impossible(field, remedy)

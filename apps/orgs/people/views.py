@@ -68,12 +68,17 @@ def by_password(view: View) -> View:
 
 
 def sign_in_page(view: View) -> View:
-    """The page itself is always there; what it is sent counts only where passwords are allowed."""
+    """The page itself is always there; what it is sent counts only where passwords are allowed.
+
+    On an empty installation nobody can sign in yet: the first person sets it up.
+    """
 
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.method == "POST" and not passwords_are_allowed():
             raise Http404
+        if request.method != "POST" and not User.objects.exists():
+            return HttpResponseRedirect(reverse("setup"))
         return view(request, *args, **kwargs)
 
     return wrapped

@@ -3,6 +3,7 @@
 import logging
 from uuid import UUID
 
+from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
@@ -15,11 +16,13 @@ from apps.orgs.actions import member_join, member_update, user_create, user_upda
 from apps.orgs.invitations.actions import invitations_accept_verified
 from apps.orgs.invitations.selectors import is_invited
 from apps.orgs.models import Membership, Role, User
+from apps.orgs.people.passwords import passwords_are_allowed
 from apps.orgs.selectors import membership_of, user_by_email
 from apps.orgs.sso.claims import Person
 from apps.orgs.sso.models import Identity
 from apps.orgs.sso.refusals import (
     CONNECTED_ELSEWHERE,
+    EMAIL_MISSING,
     NO_ORGANIZATION,
     NOT_INVITED,
     SWITCHED_OFF,
@@ -103,8 +106,13 @@ def refusal_record(*, refusal: SsoRefused, address: str | None) -> None:
 
 
 def must_confirm(user: User) -> bool:
-    """Whether `user` has a way in that a like e-mail at the provider must not be enough to replace."""
-    return user.has_usable_password()
+    """Whether `user` has a way in, a password or a passkey, that a like e-mail at the provider must not be enough to replace.
+
+    Where nobody signs in that way any more (EMAIL_AUTH_DISABLED), the provider's word is all there is.
+    """
+    if not passwords_are_allowed():
+        return False
+    return user.has_usable_password() or Authenticator.objects.filter(user=user).exists()
 
 
 # --- The first time ---
@@ -134,7 +142,10 @@ def _newcomer(person: Person, address: str | None) -> Identity:
     if not invited and home is None and not roles:
         raise SsoRefused(NO_ORGANIZATION, "OIDC_ORGANIZATION names none", person=person)
     actor = _installation(address)
-    user = user_create(email=person.email, name=person.name, password=None, actor=actor)
+    try:
+        user = user_create(email=person.email, name=person.name, password=None, actor=actor)
+    except ValidationError as error:
+        raise SsoRefused(EMAIL_MISSING, one_sentence(error), person=person) from error
     joined = invitations_accept_verified(user=user, address=address)
     if settings.OIDC_AUTO_JOIN and home is not None and home not in roles:
         member_join(organization=home, user=user, role=Role.MEMBER, actor=actor)

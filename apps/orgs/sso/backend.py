@@ -81,7 +81,8 @@ class SingleSignOn(OIDCAuthenticationBackend):  # type: ignore[misc] # the libra
     def get_userinfo(self, access_token: object, _id_token: object, _payload: object) -> dict[str, Any]:
         """What the userinfo endpoint says. Raises SsoRefused."""
         known = provider()
-        if known.userinfo_endpoint is None or not isinstance(access_token, str) or not access_token.isascii():
+        usable = isinstance(access_token, str) and access_token.isascii() and access_token.isprintable()
+        if known.userinfo_endpoint is None or not usable:
             raise SsoRefused(BAD_ANSWER, "there is no usable access token for the userinfo endpoint")
         answer = fetch(known.userinfo_endpoint, headers={"authorization": f"Bearer {access_token}"})
         if answer.status != HTTPStatus.OK:

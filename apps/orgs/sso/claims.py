@@ -1,7 +1,7 @@
 """Who signs in, read from verified claims, and whether such a person may at all. No database here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from django.conf import settings
@@ -26,7 +26,7 @@ class Person:
     subject: str
     email: str  # in lower case
     name: str
-    groups: tuple[str, ...] | None  # None: the provider says nothing about groups
+    groups: tuple[str, ...] | None  # those that give a role; None: the provider says nothing about groups
 
     def as_json(self) -> dict[str, Any]:
         """For the session."""
@@ -51,18 +51,16 @@ def person_of(claims: Mapping[str, Any], *, issuer: str) -> Person:
     groups = claims.get(settings.OIDC_GROUPS_CLAIM)
     if isinstance(groups, str):
         groups = [groups]  # what some providers make of a list of one
-    name = claims.get("name")
+    name, known = claims.get("name"), settings.OIDC_GROUP_ROLES
     person = Person(
         issuer=issuer,
         subject=claims["sub"],
         email=email.strip().lower() if isinstance(email, str) else "",
-        name=" ".join(name.split())[:100] if isinstance(name, str) else "",
-        groups=tuple(group for group in groups if isinstance(group, str)) if isinstance(groups, list) else None,
+        name=_plain(name) if isinstance(name, str) else "",
+        groups=tuple(group for group in known if group in groups) if isinstance(groups, list) else None,
     )
-    try:
-        validate_email(person.email)
-    except ValidationError:
-        raise SsoRefused(EMAIL_MISSING, person=person) from None
+    if not _is_email(person.email):
+        raise SsoRefused(EMAIL_MISSING, person=replace(person, email=""))
     if not _is_verified(claims):
         raise SsoRefused(EMAIL_UNVERIFIED, person=person)
     if not domain_is_allowed(person.email):
@@ -78,6 +76,19 @@ def joined(token: Mapping[str, Any], more: Mapping[str, Any]) -> Mapping[str, An
     if found.get("email") != more.get("email") and "email_verified" not in token:
         found.pop("email_verified", None)  # it was said of another e-mail
     return found
+
+
+def _is_email(said: str) -> bool:
+    """Whether it can be kept and written to."""
+    try:
+        validate_email(said)
+    except ValidationError:
+        return False
+    return len(said) <= 254 and said.isprintable()
+
+
+def _plain(name: str) -> str:
+    return " ".join("".join(each if each.isprintable() else " " for each in name).split())[:100]
 
 
 def _is_verified(claims: Mapping[str, Any]) -> bool:

@@ -17,7 +17,7 @@ import orjson
 from django.conf import settings
 
 from apps.core.egress import Egress
-from apps.orgs.sso.refusals import BAD_ANSWER, UNREACHABLE, SsoRefused
+from apps.orgs.sso.refusals import BAD_ANSWER, BAD_DISCOVERY, UNREACHABLE, SsoRefused
 
 TIME_LIMIT = 10.0  # seconds for the whole exchange: a person waits
 SIZE_LIMIT = 1 << 20  # bytes; the largest in use, a long list of keys, is some 20 KB
@@ -46,7 +46,10 @@ class Answer:
 
 def fetch(url: str, *, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None) -> Answer:
     """GET `url`, or POST `form` to it. Raises SsoRefused where no whole answer came."""
-    target = httpx.URL(url)
+    try:
+        target = httpx.URL(url)
+    except (httpx.InvalidURL, ValueError) as error:
+        raise SsoRefused(BAD_DISCOVERY, f"{url[:100]!r} cannot be called") from error
     addresses = _addresses(target)
     try:
         return asyncio.run(_exchange(target, addresses, form, headers or {}))
@@ -54,7 +57,7 @@ def fetch(url: str, *, form: Mapping[str, str] | None = None, headers: Mapping[s
         raise SsoRefused(UNREACHABLE, f"{target.host} did not answer within {TIME_LIMIT:.0f} s") from error
     except httpx.ConnectError as error:
         raise SsoRefused(UNREACHABLE, f"no connection to {target.host}: {_cause(error)}") from error
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except httpx.HTTPError as error:
         raise SsoRefused(UNREACHABLE, f"{target.host} broke off ({type(error).__name__})") from error
 
 
@@ -85,6 +88,7 @@ async def _exchange(
                 headers={
                     "host": url.netloc.decode("ascii"),
                     "accept": "application/json",
+                    "accept-encoding": "identity",  # a small answer could become a large one
                     "user-agent": _AGENT,
                     **headers,
                 },
@@ -104,7 +108,9 @@ async def _exchange(
 async def _read(url: httpx.URL, response: httpx.Response) -> Answer:
     body = bytearray()
     try:
-        async for chunk in response.aiter_bytes():
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise SsoRefused(BAD_ANSWER, f"{url.host} sent a compressed answer that nobody asked for")
+        async for chunk in response.aiter_raw():
             body += chunk
             if len(body) > SIZE_LIMIT:
                 raise SsoRefused(BAD_ANSWER, f"{url.host} sent more than {SIZE_LIMIT >> 20} MB")

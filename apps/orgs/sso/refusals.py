@@ -33,7 +33,9 @@ class SsoRefused(Exception):
 
     def __init__(self, reason: Reason, detail: str = "", *, person: "Person | None" = None) -> None:
         super().__init__(f"{reason.code}: {detail}" if detail else reason.code)
-        self.reason, self.detail, self.person = reason, detail[:300], person
+        # Some of it is what a stranger sent: nothing that a database or a terminal stumbles over.
+        plain = "".join(each if each.isprintable() else "?" for each in detail[:300])
+        self.reason, self.detail, self.person = reason, plain, person
 
 
 def _lie(code: str) -> Reason:

@@ -31,6 +31,9 @@ ALGORITHMS: Mapping[str, str] = {
 }
 LEEWAY = 60  # seconds by which the provider's clock and ours may differ
 
+# What the library and the ones below it raise for words of the wrong kind, besides their own errors.
+_ODD = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+
 _DECODER = jwt.PyJWT(options={"enforce_minimum_key_length": True})
 
 
@@ -40,17 +43,17 @@ def id_token_claims(token: object, *, issued_by: Provider, client_id: str, nonce
         raise SsoRefused(TOKEN_UNREADABLE, "the token endpoint answered without an id_token")
     try:
         header = jwt.get_unverified_header(token)
-    except jwt.PyJWTError as error:
+    except (jwt.PyJWTError, *_ODD) as error:
         raise SsoRefused(TOKEN_UNREADABLE, str(error)) from error
     algorithm = str(header.get("alg"))
     if algorithm not in ALGORITHMS:
         raise SsoRefused(TOKEN_ALGORITHM, f"signed by {algorithm[:20]!r}")
     claims = _decoded(token, _key(issued_by, header, algorithm), algorithm, issued_by.issuer, client_id)
     _check_party(claims, client_id)
-    if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
+    if not hmac.compare_digest(_bytes(claims.get("nonce")), _bytes(nonce)):
         raise SsoRefused(TOKEN_NONCE, "the token belongs to another sign-in")
-    if not claims["sub"] or len(claims["sub"]) > 255:
-        raise SsoRefused(TOKEN_CLAIMS, "the subject is empty or longer than 255 characters")
+    if not 0 < len(claims["sub"]) <= 255 or not claims["sub"].isprintable():
+        raise SsoRefused(TOKEN_CLAIMS, "the subject is empty, longer than 255 characters or not printable")
     return claims
 
 
@@ -68,7 +71,7 @@ def _key(issued_by: Provider, header: Mapping[str, Any], algorithm: str) -> jwt.
         if len(fitting) == 1:
             try:
                 return jwt.PyJWK(dict(fitting[0]), algorithm=algorithm)
-            except jwt.PyJWTError as error:
+            except (jwt.PyJWTError, *_ODD) as error:
                 raise SsoRefused(TOKEN_SIGNATURE, "the provider's key cannot be read") from error
     raise SsoRefused(TOKEN_SIGNATURE, f"{len(fitting)} keys of the provider fit the token")
 
@@ -96,7 +99,7 @@ def _decoded(token: str, key: jwt.PyJWK, algorithm: str, issuer: str, client_id:
         raise SsoRefused(
             {"iss": TOKEN_ISSUER, "aud": TOKEN_AUDIENCE}.get(error.claim, TOKEN_CLAIMS), str(error)
         ) from error
-    except jwt.PyJWTError as error:
+    except (jwt.PyJWTError, *_ODD) as error:
         raise SsoRefused(TOKEN_UNREADABLE, str(error)) from error
 
 
@@ -107,3 +110,7 @@ def _check_party(claims: Mapping[str, Any], client_id: str) -> None:
         raise SsoRefused(TOKEN_AUDIENCE, "the token has several audiences and no authorized party")
     if party is not None and party != client_id:
         raise SsoRefused(TOKEN_AUDIENCE, "the token was issued to another application")
+
+
+def _bytes(nonce: object) -> bytes:
+    return str(nonce).encode(errors="backslashreplace")

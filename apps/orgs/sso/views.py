@@ -1,6 +1,8 @@
 """To the identity provider, back from it, and connecting an account that was here before."""
 
+import logging
 import time
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -14,6 +16,7 @@ from django.urls import Resolver404, resolve, reverse
 from django.utils.crypto import get_random_string
 from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.timezone import now
 from django.views.decorators.cache import never_cache
 from django.views.generic import View
 from mozilla_django_oidc.utils import add_state_and_verifier_and_nonce_to_session, generate_code_challenge
@@ -36,12 +39,14 @@ from apps.orgs.sso.refusals import (
     SsoRefused,
 )
 
+log = logging.getLogger(__name__)
+
 LIFETIME = 900  # seconds from one's leaving for the provider to one's return, and for confirming a connection
 STATES = "oidc_states"  # the library's place in the session for sign-ins under way
 OTHER = "other"  # in the query: choose another account at the provider
 PENDING = "sso_pending"  # ours for a connection that waits to be confirmed
 
-_limit = limited("sso", "60/m", methods=["GET", "POST"])
+_limit = limited("sso", "200/m", methods=["GET", "POST"])
 
 
 class Page(View):
@@ -58,6 +63,7 @@ class Page(View):
         try:
             return super().dispatch(request, *args, **kwargs)
         except SsoRefused as refusal:
+            log.warning("single sign-on: %s", refusal)
             return refused(request, refusal, next_url=self.next_url)
 
 
@@ -105,7 +111,7 @@ class Callback(Page, OIDCAuthenticationCallbackView):  # type: ignore[misc] # th
             answer: HttpResponse = super().get(request)
         except SsoRefused as refusal:
             if refusal.reason is UNCONFIRMED and refusal.person is not None:
-                self._forget(request)
+                refusal_record(refusal=refusal, address=request_address(request))
                 return self._ask(request, refusal.person)
             refusal_record(refusal=refusal, address=request_address(request))
             raise
@@ -124,6 +130,12 @@ class Callback(Page, OIDCAuthenticationCallbackView):  # type: ignore[misc] # th
         ):
             return self.next_url if not _is_over(self.next_url) else resolve_url(settings.LOGIN_REDIRECT_URL)
         return resolve_url(settings.LOGIN_REDIRECT_URL)
+
+    def login_success(self) -> HttpResponse:
+        """Sign in, until the provider is to be asked again."""
+        answer: HttpResponse = super().login_success()
+        self.request.session.set_expiry(now() + timedelta(seconds=settings.OIDC_SESSION_AGE))
+        return answer
 
     def login_failure(self) -> HttpResponse:
         """The library's word for a way back that does not fit."""

@@ -16,6 +16,7 @@ from apps.audit.models import Adjustment, RequestRecord
 from apps.core.actor import Actor
 from apps.core.ids import request_id as shown_request_id
 from apps.core.logs import get_logger
+from apps.core.numbers import separated
 from apps.orgs.models import Organization
 from apps.policies.actions.budgets import checked_end_user, checked_tag
 from apps.policies.counters.control import forget_budgets
@@ -105,7 +106,7 @@ def _check_amount(amount: Decimal) -> None:
         raise ValidationError(
             {
                 "amount_usd": _("The amount is 0 or beyond %(most)s USD: write what was wrong.")
-                % {"most": f"{MOST_USD:,}"}
+                % {"most": separated(f"{MOST_USD:,}")}
             }
         )
     exponent = amount.normalize().as_tuple().exponent

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from apps.audit.actions import differences, event_record, facts
 from apps.audit.record import clean_text
 from apps.core.actor import Actor
+from apps.core.numbers import separated
 from apps.core.rows import save_valid
 from apps.orgs.models import Organization
 from apps.policies.models import MOST_USD, Budget, BudgetAction, BudgetScope, Policy, Window
@@ -258,7 +259,7 @@ def _check_limit(limit: Decimal) -> None:
         raise ValidationError(
             {
                 "limit_usd": _("The limit is above %(most)s USD, up to which counters are exact.")
-                % {"most": f"{MOST_USD:,}"}
+                % {"most": separated(f"{MOST_USD:,}")}
             }
         )
     exponent = limit.normalize().as_tuple().exponent

@@ -6,6 +6,7 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 
 from apps.audit.admin import Told, decision_tellers
+from apps.core.numbers import separated
 from apps.policies.admin.gauges import limit_kind
 from apps.policies.decision import Decision, read_decision
 from apps.policies.models import Budget, BudgetScope
@@ -35,8 +36,8 @@ def _limits(decision: Decision) -> Told:
             (
                 str(BudgetScope(limit.scope).label),
                 limit_kind(limit.kind),
-                f"{limit.limit:,}",
-                f"{limit.remaining:,}",
+                separated(f"{limit.limit:,}"),
+                separated(f"{limit.remaining:,}"),
             ),
             limit.refused,
         )

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.audit.readable import money
+from apps.core.numbers import separated
 from apps.policies.counters.reading import LimitState
 from apps.policies.models import Budget, Window
 from apps.policies.selectors.budgets import BudgetState
@@ -43,9 +44,9 @@ def tone(percent: float | Decimal) -> str:
 def percent_words(percent: Decimal) -> str:
     """99 %, 3.4 %: cut, so that only what is reached reads as 100 %."""
     if 0 < percent < Decimal("0.1"):
-        return "<0.1 %"
+        return f"<{separated('0.1')} %"
     places = Decimal(1) if abs(percent) >= 10 or not percent else Decimal("0.1")
-    return f"{percent.quantize(places, ROUND_DOWN):,f} %"
+    return separated(f"{percent.quantize(places, ROUND_DOWN):,f}") + " %"
 
 
 def budget_gauge(state: BudgetState) -> Gauge:
@@ -74,7 +75,7 @@ def limit_gauge(state: LimitState) -> Gauge:
         used=percent,
         held=0,
         tone=tone(percent),
-        text=_("%(used)s of %(limit)s used") % {"used": f"{state.used:,}", "limit": f"{most:,}"},
+        text=_("%(used)s of %(limit)s used") % {"used": separated(f"{state.used:,}"), "limit": separated(f"{most:,}")},
         percent=f"{percent:.0f} %",
     )
 

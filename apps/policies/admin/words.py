@@ -6,6 +6,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from apps.core.numbers import separated
 from apps.policies.effective import DEFAULT_LAYER, LIST_NAMES, set_fields
 from apps.policies.forms import RuleFields
 from apps.policies.models import HoldEstimate, Layer, StoreFailure, Unpriced, Untranslatable
@@ -68,7 +69,7 @@ def value_words(name: str, value: Any, *, most: int = 0) -> str:
         return _credential(value)
     if isinstance(value, bool):
         return _("yes") if value else _("no")
-    return f"{value:,}"
+    return separated(f"{value:,}")
 
 
 def summary(rules: Any) -> str:

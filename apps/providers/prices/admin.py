@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from apps.core.console import ConsoleAdmin, own_organization, request_actor
+from apps.core.numbers import separated
 from apps.core.rows import one_sentence
 from apps.core.theme import ActionVariant, action, display
 from apps.providers.models import Provider, ProviderModel
@@ -359,7 +360,7 @@ def _reviewed(row: Any) -> dict[str, Any]:
     return {
         "number": line.number,
         "name": f"{line.provider}/{line.model}",
-        "tier": " ".join(filter(None, (line.tier, f"> {line.above:,}" if line.above else ""))),
+        "tier": " ".join(filter(None, (line.tier, f"> {separated(f'{line.above:,}')}" if line.above else ""))),
         "since": line.effective_from,
         "input": per_million(line.prices["input"]) if "input" in line.prices else "—",
         "output": per_million(line.prices["output"]) if "output" in line.prices else "—",

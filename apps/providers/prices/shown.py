@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
+from apps.core.numbers import separated
 from apps.providers.prices.kinds import KINDS, TOKEN_KINDS
 from apps.providers.prices.models import Price
 from apps.providers.prices.money import shown
@@ -86,10 +87,13 @@ def tier_words(price: Price) -> str:
     """The tier, and from how many input tokens on: standard; batch; priority, above 272,000 tokens."""
     tier = str(price.get_tier_display())
     if price.above_input_tokens:
-        return _("%(tier)s, above %(tokens)s tokens") % {"tier": tier, "tokens": f"{price.above_input_tokens:,}"}
+        return _("%(tier)s, above %(tokens)s tokens") % {
+            "tier": tier,
+            "tokens": separated(f"{price.above_input_tokens:,}"),
+        }
     return tier
 
 
 def _two(price: Decimal) -> str:
     whole, _point, rest = shown(price).partition(".")
-    return f"{int(whole):,}.{rest.ljust(2, '0')}"
+    return separated(f"{int(whole):,}.{rest.ljust(2, '0')}")

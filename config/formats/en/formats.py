@@ -1,4 +1,4 @@
-"""How the console writes times: sortable, to the minute, in 24 hours."""
+"""How the console writes times: sortable, to the minute, in 24 hours, and so in every language. Numbers differ."""
 
 DATETIME_FORMAT = "Y-m-d H:i"
 SHORT_DATETIME_FORMAT = "Y-m-d H:i"

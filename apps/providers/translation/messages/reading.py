@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from apps.providers.betas import betas_lost
 from apps.providers.translation.fields import Fields, Unkept, parsed
 from apps.providers.translation.form import Format, Message, Request, Text
 from apps.providers.translation.messages.blocks import Met, mark_last, read_cache, read_content, read_summary
@@ -43,6 +44,14 @@ _ONLY_THERE = {
 _ANYWHERE: tuple[object, ...] = (None, [], {}, "", "global", "not_available")
 
 
+def _leave_betas(said: object, unkept: Unkept) -> None:
+    """Names of betas in the body, as clients of clouds that have no such header say them."""
+    names = said if isinstance(said, list) else [said] if said else []
+    for name in names:
+        if not isinstance(name, str) or betas_lost(name.encode("latin-1", "replace")):
+            unkept.leave("anthropic_beta")
+
+
 def read_request(body: bytes, model: str, stream: bool | None) -> Request:  # noqa: FBT001  # Spoken's signature
     """The request. `model`, `stream`: of the path, where they stand there. Raises BadRequest naming the field."""
     fields = parsed(body)
@@ -51,6 +60,7 @@ def read_request(body: bytes, model: str, stream: bool | None) -> Request:  # no
     for name, remedy in _ONLY_THERE.items():
         if fields.json.get(name) not in _ANYWHERE:
             unkept.refuse(name, remedy)
+    _leave_betas(fields.json.get("anthropic_beta"), unkept)
     changes = ToolChanges(unkept)
     messages = _messages(fields, unkept, changes)
     if cache := read_cache(fields):

@@ -19,8 +19,8 @@ _READ = frozenset(
     | {"include", "max_output_tokens", "temperature", "top_p", "top_logprobs", "frequency_penalty", "presence_penalty"}
     | {"user", "safety_identifier", "metadata", "service_tier", "prompt_cache_key"}
 )
-# Nothing is lost with these: nothing is stored in any case, and how a stream is padded is the gateway's.
-_WITHOUT_LOSS = frozenset({"store", "stream_options"})
+# Nothing is lost with these: how a stream is padded is the gateway's.
+_WITHOUT_LOSS = frozenset({"stream_options"})
 # Without these the request means something else. By name: what to do.
 _FATAL = {
     "previous_response_id": STORED,
@@ -43,6 +43,9 @@ def read_request(body: bytes, model: str, stream: bool | None) -> Request:  # no
         elif name == "truncation":
             if fields.word(name, ("auto", "disabled")) == "auto":
                 unkept.refuse(name, "Leave it out, and shorten the input yourself: this model's provider does not.")
+        elif name == "store":
+            if fields.flag(name):
+                unkept.leave(name)
         elif name not in _READ and name not in _WITHOUT_LOSS and value is not None:
             unkept.leave(name)
     fields.count("max_tool_calls")  # which answers repeat, whether it is borne or not
