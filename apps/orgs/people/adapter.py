@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.models import EmailAddress
 from allauth.core import context as current
 from allauth.mfa.adapter import DefaultMFAAdapter
 from django.conf import settings
@@ -64,6 +65,7 @@ class PeopleAdapter(DefaultAccountAdapter):
             actor=Actor(door="admin", label=email, address=request_address(request)),
             email_verified=False,
         )
+        EmailAddress.objects.filter(user=made).delete()  # allauth makes it, and insists on being first
         user.__dict__.update(made.__dict__)
         return user
 

@@ -148,10 +148,10 @@ def profile(request: HttpRequest) -> HttpResponse:
             response.set_cookie(
                 settings.LANGUAGE_COOKIE_NAME,
                 language,
-                max_age=365 * 86_400,
+                max_age=settings.LANGUAGE_COOKIE_AGE,
                 secure=settings.HTTPS,
-                httponly=True,
-                samesite="Lax",
+                httponly=settings.LANGUAGE_COOKIE_HTTPONLY,
+                samesite=settings.LANGUAGE_COOKIE_SAMESITE,
             )
         return response
     memberships = Membership.objects.filter(user=user).select_related("organization").order_by("organization__name")
