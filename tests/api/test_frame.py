@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
+from django.test import Client
 
 from apps.api.frame.repeats import answers_forget
 from apps.api.models import KeptAnswer
@@ -18,6 +19,7 @@ from tests.api.conftest import Api, error_of
         ("GET", "nowhere", None, 404, "not_found"),
         ("GET", "services/not-a-uuid", None, 404, "not_found"),
         ("GET", "services/", None, 404, "not_found"),
+        ("POST", "services/not-a-uuid", {}, 404, "not_found"),
         ("DELETE", "services", None, 405, "method_not_allowed"),
         ("OPTIONS", "services", None, 405, "method_not_allowed"),
         ("POST", "services", "{", 400, "malformed"),
@@ -111,6 +113,15 @@ def test_a_version_that_somebody_changed_meanwhile_is_refused(api: Api, service:
     service.refresh_from_db()
     assert service.name == "First"
     assert api("PATCH", path, {"name": "Third"}, If_Match="*").status_code == 200
+
+
+def test_a_path_that_leads_nowhere_says_so_whatever_is_sent_there(db: None):
+    client = Client(enforce_csrf_checks=True)
+
+    response = client.post("/api/services/not-a-uuid", data="{}", content_type="application/json")
+
+    assert response.status_code == 404
+    assert response.json()["error"]["code"] == "not_found"
 
 
 def test_use_of_a_token_is_no_change_of_it(api: Api, service: Service):

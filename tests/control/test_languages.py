@@ -7,7 +7,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils.translation import override
 
+from apps.audit.models import AdminEvent
 from apps.audit.readable import compact, milliseconds, money, money_compact
+from apps.core.actor import Actor
+from apps.orgs.actions import owner_create
 from apps.orgs.models import Organization
 from apps.services.models import Service
 
@@ -76,12 +79,16 @@ def test_another_sites_form_cannot_choose_the_language(db: None):
     assert "django_language" not in answer.cookies
 
 
-def test_every_language_is_offered_before_and_after_signing_in(client: Client, console: Client):
-    outside = client.get(reverse("admin:login"), follow=True).content.decode()
-    inside = console.get(reverse("admin:index")).content.decode()
+@pytest.mark.parametrize("language", ["en", "de", "es"])
+def test_every_language_is_offered_by_its_own_name_before_and_after_signing_in(
+    client: Client, console: Client, language: str
+):
+    headers = {"accept-language": language}
+    outside = client.get(reverse("admin:login"), headers=headers, follow=True).content.decode()
+    inside = console.get(reverse("admin:index"), headers=headers).content.decode()
     for page in (outside, inside):
         for name in ("English", "Deutsch", "Español"):
-            assert name in page
+            assert f">{name}</button>" in page
 
 
 @pytest.mark.parametrize(
@@ -96,3 +103,10 @@ def test_numbers_have_the_languages_separators(language: str, shown: list[str]):
     with override(language):
         figures = [money(Decimal("1234.5")), money_compact(Decimal(12345)), compact(12_345), milliseconds(800)]
     assert figures == shown
+
+
+def test_what_events_keep_is_in_one_language_whoever_made_them(acme: Organization, actor: Actor):
+    with override("de"):
+        owner_create(organization=acme, email="maria@acme.test", password=None, actor=actor)
+    events = AdminEvent.objects.filter(target_type="orgs.membership")
+    assert [event.target_label for event in events] == ["maria@acme.test · owner"]

@@ -13,6 +13,7 @@ from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, RequestDa
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -150,6 +151,7 @@ def plain_answer(request: HttpRequest, refusal: Refusal) -> HttpResponse:
     return JsonResponse(refusal.body(shown_id), status=refusal.status, headers=headers)
 
 
+@csrf_exempt  # there is nothing to protect, and a refusal would be a page
 def no_such_path(request: HttpRequest) -> HttpResponse:
     """For every path under /api that leads nowhere."""
     return plain_answer(request, Refusal(404, "not_found", _("There is no such path: see /api/docs/.")))

@@ -37,7 +37,7 @@ class ApiView(APIView):
     """One path. Its handlers say what they take and give with `operation`, and find it on `self`.
 
     Each request is one transaction, in the database scope of whoever asks. In this order: who asks (401), how often (429), what
-    they may (403), whether the row is there for them (404), its version (412, 428), the query and the body (400); then the handler.
+    they may (403), whether the row is there for them (404), the query and the body (400), its version (412, 428); then the handler.
     """
 
     tag: ClassVar[str]  # under which the schema lists it
@@ -118,11 +118,11 @@ class ApiView(APIView):
         reads = request.method in _READING
         if self.rows is not None:
             self.row = self.find(lock=not reads)
-            if not reads:
-                self._check_version(request, told)
         self.query = self._read(told.query, request.query_params.dict(), told)
         if told.takes is not None:
             self.given = self._read_body(told.takes, request)
+        if self.rows is not None and not reads:
+            self._check_version(request, told)
         if told.creates:
             return once(request, self.access, lambda: self._finish(handler(), told))
         return self._finish(handler(), told)
@@ -197,7 +197,7 @@ class ApiView(APIView):
     def owner(self, *, given: Any = _ABSENT) -> Organization | None:
         """The same for what the installation may have too: None. Raises PermissionDenied to others than its operators."""
         if given is _ABSENT:
-            given = self.given.pop("organization", _ABSENT)
+            given = getattr(self, "given", {}).pop("organization", _ABSENT)
         own = self.access.organization
         if own is not None:
             if given is None:

@@ -49,6 +49,7 @@ class KeyForm(ConsoleForm):
     class Meta:
         model = ManagementKey
         fields = ("organization", "name", "allowed_networks")
+        help_texts = {"organization": gettext_lazy("Empty: the installation's key, which manages every organization.")}
 
 
 @admin.register(ManagementKey)
