@@ -11,8 +11,10 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.http import HttpRequest
 from django.utils.timezone import now
+from django.utils.translation import gettext as _
 
 from apps.audit.models import RequestRecord
+from apps.core.console import may
 from apps.core.ids import uuid7_floor
 
 WINDOW = timedelta(hours=24)
@@ -67,11 +69,20 @@ class Bar:
     failed_height: float
 
 
-def dashboard(_request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """What `admin/index.html` shows, added to admin's own context. Called by the console's theme."""
+def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """What `admin/index.html` shows of what who asks may see, added to admin's own context. Called by the console's theme."""
+    if not may(request, "usage.read"):
+        return {
+            **context,
+            "nothing": _("You belong to no organization here: ask an owner or admin of yours to invite you."),
+        }
     if not RequestRecord.objects.exists():
+        if not may(request, "credentials.write"):
+            return {**context, "nothing": _("Nothing has been asked of the gateway yet.")}
         return {**context, "steps": _steps(), "base_url": f"{settings.PUBLIC_URL}/v1"}
-    return {**context, "figures": figures(now()), "refusals": refusals()}
+    sees_records = may(request, "records.read")
+    shown = {"figures": figures(now()), "sees_records": sees_records}
+    return {**context, **shown, "refusals": refusals() if sees_records else []}
 
 
 def figures(until: datetime) -> dict[str, Any]:

@@ -260,11 +260,11 @@ class ConsoleAdmin(ModelAdmin):
 
     def row_or_404(self, request: HttpRequest, object_id: str) -> Any:
         """The row of a page of ours. Raises Http404; PermissionDenied to who may not see it."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
         row = self.get_object(request, object_id)
         if row is None:
             raise Http404
-        if not self.has_view_permission(request, row):
-            raise PermissionDenied
         return row
 
     def row_url(self, row: models.Model) -> str:

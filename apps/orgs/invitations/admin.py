@@ -39,14 +39,13 @@ class InvitationAdmin(ConsoleAdmin):
         "organization",
         "email",
         "role",
-        "state",
+        "became",
         "delivery",
         "sent_at",
         "expires_at",
-        "invited_by",
+        "inviter",
         "created_at",
         "accepted_at",
-        "accepted_by",
         "revoked_at",
     )
     readonly_fields = fields
@@ -59,6 +58,16 @@ class InvitationAdmin(ConsoleAdmin):
         """What became of it."""
         words = {"open": _("open"), "accepted": _("accepted"), "revoked": _("revoked"), "expired": _("expired")}
         return invitation.state, words[invitation.state]
+
+    @display(description=gettext_lazy("state"))
+    def became(self, invitation: Invitation) -> str:
+        """The same in words."""
+        return self.state(invitation)[1]
+
+    @display(description=gettext_lazy("invited by"))
+    def inviter(self, invitation: Invitation) -> str:
+        """Whose invitation it is."""
+        return str(invitation.invited_by or _("the installation"))
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Never: another role or address is another invitation."""

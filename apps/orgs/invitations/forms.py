@@ -1,7 +1,5 @@
 """The forms of invitations: the console's, and that of whoever accepts one."""
 
-from typing import Any
-
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
@@ -52,7 +50,3 @@ class JoinForm(PasswordForm):
         label=_("Your name"), max_length=100, required=False, widget=TextInput(attrs={"autocomplete": "name"})
     )
     field_order = ("name", "password", "again")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["name"].widget.attrs["autofocus"] = True

@@ -26,7 +26,7 @@ class DirectoryTokenAdmin(ConsoleAdmin):
     list_select_related = ("organization",)
     search_fields = ("name", "hint", "organization__name", "organization__slug")
     autocomplete_fields = ("organization",)
-    fields = ("organization", "name", "shown", "state", "created_by", "created_at", "last_used_at", "revoked_at")
+    fields = ("organization", "name", "shown", "created_at", "last_used_at", "revoked_at")
     readonly_fields = fields
     add_fieldsets = ((None, {"fields": ("organization", "name")}),)
     actions = None
