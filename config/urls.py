@@ -29,3 +29,5 @@ urlpatterns = [
     path("", include("apps.orgs.invitations.urls")),
     path("", include("apps.orgs.scim.urls")),
 ]
+
+handler500 = "apps.api.frame.errors.unforeseen"

@@ -159,3 +159,13 @@ def test_answers_are_not_kept_by_anybody_on_the_way(api: Api):
 
 def test_the_settings_have_the_rates_as_documented():
     assert (django_settings.API_RATE_LIMIT, django_settings.API_FAILURE_LIMIT) == ("600/m", "60/m")
+
+
+@pytest.mark.parametrize(("path", "kind"), [("/api/services", "application/json"), ("/admin/", "text/html")])
+def test_what_fails_outside_of_a_view_has_the_form_of_where_it_fails(rf: Any, path: str, kind: str):
+    from django.urls import get_resolver
+
+    response = get_resolver().resolve_error_handler(500)(rf.get(path))
+
+    assert response.status_code == 500
+    assert response["Content-Type"].startswith(kind)

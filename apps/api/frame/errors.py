@@ -14,6 +14,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
+from django.views.defaults import server_error
 from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -158,8 +159,10 @@ def no_such_path(request: HttpRequest) -> HttpResponse:
 
 
 def unforeseen(request: HttpRequest) -> HttpResponse:
-    """A 500 in the API's shape."""
-    return plain_answer(request, _unforeseen())
+    """Django's handler of what failed before or outside of a view: in the API's shape under /api, its own page elsewhere."""
+    if request.path.startswith("/api/"):
+        return plain_answer(request, _unforeseen())
+    return server_error(request)
 
 
 def _unforeseen() -> Refusal:
