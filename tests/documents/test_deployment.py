@@ -8,7 +8,17 @@ from django.core.management import get_commands
 from tests.documents.markdown import ROOT
 
 # For development, made by the build itself, or left behind by tools.
-NOT_IN_THE_IMAGE = {"bench", "bin", "docs", "examples", "requirements", "tests", "staticfiles", "node_modules", "__pycache__"}
+NOT_IN_THE_IMAGE = {
+    "bench",
+    "bin",
+    "docs",
+    "examples",
+    "requirements",
+    "tests",
+    "staticfiles",
+    "node_modules",
+    "__pycache__",
+}
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 
