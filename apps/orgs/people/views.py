@@ -151,7 +151,7 @@ def profile(request: HttpRequest) -> HttpResponse:
                 max_age=settings.LANGUAGE_COOKIE_AGE,
                 secure=settings.HTTPS,
                 httponly=settings.LANGUAGE_COOKIE_HTTPONLY,
-                samesite=settings.LANGUAGE_COOKIE_SAMESITE,
+                samesite="Lax",  # as LANGUAGE_COOKIE_SAMESITE says
             )
         return response
     memberships = Membership.objects.filter(user=user).select_related("organization").order_by("organization__name")
