@@ -69,6 +69,7 @@ def _server_is_gone() -> bool:
 
 
 def test_a_newcomer_goes_there_and_comes_back_signed_in(page: Page, live_server: "LiveServer") -> None:
+    user_create(email="first@acme.test", password=None, actor=ACTOR)  # who has set it up
     page.goto(f"{live_server.url}/admin/password_change/")  # where one is sent on to the sign-in page
     page.get_by_role("link", name="Continue with Acme ID").click()
     page.get_by_role("button", name="Authorize as ana").click()

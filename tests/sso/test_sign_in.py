@@ -297,7 +297,10 @@ def test_an_owner_who_was_set_up_without_a_password_gets_in(sign_in: SignIn, bro
     assert role_of() == "owner"
 
 
-def test_the_sign_in_page_offers_it_and_keeps_where_one_wanted_to_go(idp: IdentityProvider, browser: Client):
+def test_the_sign_in_page_offers_it_and_keeps_where_one_wanted_to_go(
+    idp: IdentityProvider, browser: Client, acme: "Organization"
+):
+    make_user(acme, password=PASSWORD)  # with nobody there yet it would lead to the page that sets an installation up
     page = browser.get("/sign-in/", {"next": "/admin/orgs/user/"}).content.decode()
 
     assert 'href="/sso/start/?next=%2Fadmin%2Forgs%2Fuser%2F"' in page
