@@ -1,8 +1,10 @@
 """The suite's frame: services first, then Django's settings, which need them."""
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from django.utils import translation
 
 from tests.support.services import provide_services
 
@@ -18,6 +20,7 @@ _COMMITTING = (
     "tests/sdk/",
     "tests/policies/test_alerts.py",
     "tests/policies/test_budget_counters.py",
+    "tests/policies/test_credential_alerts.py",
 )
 
 
@@ -37,3 +40,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     _ending.close()
+
+
+@pytest.fixture(autouse=True)
+def _english() -> Iterator[None]:
+    """A request in another language leaves it to the thread, which goes on to the next test."""
+    translation.deactivate()
+    yield
+    translation.deactivate()

@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from tests.api.world import furnish
 from tests.documents.markdown import ROOT
 
-EXAMPLES = 5  # for each operation
+EXAMPLES = 3  # for each operation
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|req_[0-9a-f]{32}")
 
 

@@ -30,7 +30,10 @@ def rows(acme: Organization) -> dict[str, str]:
 # --- Organizations and people ---
 
 
-def test_the_installations_operators_create_and_suspend_organizations(staff: Api, api: Api, acme: Organization):
+def test_the_installations_operators_create_and_suspend_organizations(
+    staff: Api, api: Api, acme: Organization, settings: Any
+):
+    settings.TENANCY = "multi"
     made = staff.post("organizations", {"name": "New", "slug": "new"})
     assert made["timezone"] == "UTC"
     assert staff.patch(f"organizations/{acme.pk}", {"suspended": True})["suspended_at"]
