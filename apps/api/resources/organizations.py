@@ -11,7 +11,13 @@ from rest_framework import serializers
 from apps.api.frame.fields import Moment, Ref, Strict, Switch, Text
 from apps.api.frame.operations import operation
 from apps.api.frame.views import ApiView
-from apps.orgs.actions import organization_create, organization_resume, organization_suspend, organization_update
+from apps.orgs.actions import (
+    organization_create,
+    organization_entitle,
+    organization_resume,
+    organization_suspend,
+    organization_update,
+)
 from apps.orgs.models import Organization
 from apps.orgs.roles import Permission
 
@@ -25,6 +31,7 @@ class OrganizationShown(serializers.Serializer[Organization]):
     name = serializers.CharField()
     slug = serializers.CharField()
     timezone = serializers.CharField()
+    hosted_credentials = serializers.BooleanField(help_text="Whether its calls may use the installation's credentials.")
     suspended_at = Moment(allow_null=True)
     created_at = Moment()
 
@@ -43,6 +50,10 @@ class OrganizationChange(Strict):
     name = Text(max_length=100, required=False)
     slug = Text(max_length=50, required=False)
     timezone = Text(max_length=64, required=False)
+    hosted_credentials = Switch(
+        required=False,
+        help_text="Whether its calls may use the installation's credentials. For the installation's operators.",
+    )
     suspended = Switch(required=False, help_text="true: all its tokens are refused. For the installation's operators.")
 
 
@@ -118,10 +129,12 @@ class OneOrganization(ApiView):
     @operation("Change or suspend an organization", takes=OrganizationChange, gives=OrganizationShown)
     def patch(self) -> Any:
         """As it is then."""
-        suspended = self.given.pop("suspended", None)
-        if suspended is not None and not self.access.is_platform_staff:
-            raise PermissionDenied(_("Only the installation's operators suspend an organization."))
+        suspended, hosted = self.given.pop("suspended", None), self.given.pop("hosted_credentials", None)
+        if (suspended, hosted) != (None, None) and not self.access.is_platform_staff:
+            raise PermissionDenied(_("Only the installation's operators suspend an organization, or entitle it."))
         organization_update(organization=self.row, actor=self.actor, **self.given)
+        if hosted is not None:
+            organization_entitle(organization=self.row, hosted_credentials=hosted, actor=self.actor)
         if suspended is not None:
             (organization_suspend if suspended else organization_resume)(organization=self.row, actor=self.actor)
         return self.find()
@@ -161,7 +174,4 @@ class Settings(ApiView):
 
 def visible_organizations(view: ApiView) -> QuerySet[Organization]:
     """One's own; for the installation's operators, all."""
-    own = view.access.organization
-    if own is not None:
-        return Organization.objects.filter(pk=own.pk)
-    return Organization.objects.all() if view.access.is_platform_staff else Organization.objects.none()
+    return view.access.rows(Organization.objects.all(), organization="pk")

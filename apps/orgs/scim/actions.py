@@ -132,9 +132,11 @@ def directory_user_update(*, organization: Organization, user: User, account: Ac
             after=new,
         )
     _rename(known, account, actor)
-    if account.active is True and not known.active:
+    belongs = _belongs(user, organization)
+    # By hand people are removed and invited, too: what counts is what the directory says now.
+    if account.active is True and not (known.active and belongs):
         _activate(known, actor)
-    elif account.active is False and known.active:
+    elif account.active is False and (known.active or belongs):
         _deactivate(known, actor)
     return known
 
@@ -258,20 +260,22 @@ def _is_the_directorys(known: DirectoryUser) -> bool:
 
 
 def _activate(known: DirectoryUser, actor: Actor) -> None:
+    if (
+        not known.active and not known.user.is_active and _is_the_directorys(known)
+    ):  # it was the directory that switched it off
+        known.user = user_update(user=known.user, is_active=True, actor=actor)
     known.active = True
     known.save(update_fields=["active", "updated_at"])
-    if not known.user.is_active and _is_the_directorys(known):
-        known.user = user_update(user=known.user, is_active=True, actor=actor)
     member_join(organization=known.organization, user=known.user, role=Role.MEMBER, actor=actor)
     _follow_groups(known.user, known.organization, actor)
 
 
 def _deactivate(known: DirectoryUser, actor: Actor) -> None:
     """All that lets the person in ends with the transaction: membership, keys, sessions, and the account if it is nobody else's."""
-    keys_revoke_of(user=known.user, organization=known.organization, actor=actor)
     membership = Membership.objects.filter(user=known.user, organization=known.organization_id).first()
     if membership is not None:
         member_end(membership=membership, actor=actor)
+    keys_revoke_of(user=known.user, organization=known.organization, actor=actor)  # also of who was no member any more
     known.active = False
     known.role_given = ""
     known.save(update_fields=["active", "role_given", "updated_at"])
