@@ -226,8 +226,7 @@ def test_two_processes_know_with_the_next_request() -> None:
     _row, token = directory_token_issue(organization=organization, name="Okta", actor=COMMAND)
     leaving = Leaving(organization, user)
     cookies = {name: cookie.value for name, cookie in leaving.browser.cookies.items()}
-    console = {"plane": "control"}
-    with GatewayProcess(**console) as one, GatewayProcess(**console) as other:
+    with GatewayProcess() as one, GatewayProcess() as other:
 
         def answers(process: Any) -> tuple[int, int, int]:
             return (

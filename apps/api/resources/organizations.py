@@ -27,6 +27,8 @@ SWITCHES = ("members_manage_services", "members_manage_tokens", "require_second_
 class OrganizationShown(serializers.Serializer[Organization]):
     """A tenant."""
 
+    example = {"name": "Acme", "slug": "acme", "timezone": "Europe/Madrid", "hosted_credentials": True}
+
     id = serializers.UUIDField()
     name = serializers.CharField()
     slug = serializers.CharField()
@@ -39,6 +41,8 @@ class OrganizationShown(serializers.Serializer[Organization]):
 class OrganizationInput(Strict):
     """A new organization."""
 
+    example = {"name": "Acme", "slug": "acme", "timezone": "Europe/Madrid"}
+
     name = Text(max_length=100)
     slug = Text(max_length=50, help_text="Names it in commands and URLs.")
     timezone = Text(max_length=64, required=False, help_text="Such as Europe/Madrid; UTC if left out.")
@@ -46,6 +50,8 @@ class OrganizationInput(Strict):
 
 class OrganizationChange(Strict):
     """What changes of an organization."""
+
+    example = {"name": "Acme Industries", "timezone": "Europe/Berlin"}
 
     name = Text(max_length=100, required=False)
     slug = Text(max_length=50, required=False)
@@ -60,6 +66,8 @@ class OrganizationChange(Strict):
 class SettingsShown(serializers.Serializer[Organization]):
     """The settings of an organization."""
 
+    example = {"timezone": "Europe/Madrid", "members_manage_tokens": True}
+
     organization = serializers.UUIDField(source="id")
     timezone = serializers.CharField(help_text="By which its days and months begin.")
     members_manage_services = serializers.BooleanField()
@@ -69,6 +77,8 @@ class SettingsShown(serializers.Serializer[Organization]):
 
 class SettingsChange(Strict):
     """What changes of them."""
+
+    example = {"members_manage_tokens": True, "require_second_factor": False}
 
     timezone = Text(max_length=64, required=False)
     members_manage_services = Switch(required=False)
