@@ -1,7 +1,6 @@
 """What the control plane's views share: the client's address, a limit on attempts, and the headers of every page."""
 
 import logging
-import math
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
@@ -50,7 +49,8 @@ def wait(request: HttpRequest, group: str, who: str, rate: str, *, counting: boo
     # Looking without counting says "limited" only one request later.
     if usage is None or not (usage["should_limit"] or (not counting and usage["count"] >= usage["limit"])):
         return None
-    return max(math.ceil(usage["time_left"]), 1)
+    seconds: int = usage["time_left"]
+    return max(seconds, 1)
 
 
 def limited(

@@ -90,7 +90,7 @@ def test_every_body_and_answer_has_an_example_that_is_one(schema: str):
         whole = {"components": components, "allOf": [nullable(told)]}
         Draft202012Validator(whole, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(example)
         seen += 1
-    assert seen > 150
+    assert seen > 120
 
 
 def test_examples_of_answers_have_every_field(schema: str):

@@ -173,12 +173,9 @@ def assert_refused_by_the_api(client: Client, remedy: str) -> None:
     assert error["request_id"] == refused["X-Request-Id"]
 
 
-def test_a_session_older_than_the_factor_has_still_to_give_it(
-    owner: User, acme: Organization, django_capture_on_commit_callbacks: Any
-) -> None:
+def test_a_session_older_than_the_factor_has_still_to_give_it(owner: User, acme: Organization) -> None:
     older, newer = sign_in(owner), sign_in(owner)
-    with django_capture_on_commit_callbacks(execute=True):
-        secret, _codes = add_app(newer)
+    secret, _codes = add_app(newer)
     organization_update(organization=acme, require_second_factor=True, actor=ACTOR)
 
     for path in ("/admin/", "/organizations/", "/account/", "/account/security/", "/invitations/x/", "/sso/"):
@@ -199,11 +196,8 @@ def test_a_session_older_than_the_factor_has_still_to_give_it(
     assert older.get("/api/services").status_code == 200
 
 
-def test_who_gave_it_to_sign_in_is_not_asked_again(
-    owner: User, acme: Organization, django_capture_on_commit_callbacks: Any
-) -> None:
-    with django_capture_on_commit_callbacks(execute=True):
-        _secret, codes = add_app(sign_in(owner))
+def test_who_gave_it_to_sign_in_is_not_asked_again(owner: User, acme: Organization) -> None:
+    _secret, codes = add_app(sign_in(owner))
     organization_update(organization=acme, require_second_factor=True, actor=ACTOR)
     client = half_signed_in(owner)
     client.post("/sign-in/second-factor/", {"code": codes[0]})
@@ -248,9 +242,7 @@ def test_who_signed_in_at_the_identity_provider_is_asked_there(owner: User, acme
     assert client.get("/api/services").status_code == 200
 
 
-def test_who_lacks_a_required_factor_sets_one_up_first(
-    owner: User, acme: Organization, django_capture_on_commit_callbacks: Any
-) -> None:
+def test_who_lacks_a_required_factor_sets_one_up_first(owner: User, acme: Organization) -> None:
     organization_update(organization=acme, require_second_factor=True, actor=ACTOR)
     client = sign_in(owner)
 
@@ -260,8 +252,7 @@ def test_who_lacks_a_required_factor_sets_one_up_first(
     assert client.get("/organizations/")["Location"] == "/account/security/?required=1"
     assert_refused_by_the_api(client, "/account/security/")
 
-    with django_capture_on_commit_callbacks(execute=True):
-        add_app(client)
+    add_app(client)
     assert client.get("/admin/").status_code == 200
     assert client.get("/api/services").status_code == 200
 

@@ -6,7 +6,7 @@ name alone (ids, times, switches, words to choose from) it need not say.
 
 import zlib
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from rest_framework import serializers
@@ -39,10 +39,19 @@ def example_of(shape: Shape) -> dict[str, Any]:
         if found is None:
             raise NotImplementedError(f"{shape.__name__} has no `example`")
         return found
-    said = {}
+    said: dict[str, Any] = {}
     for each in reversed(shape.__mro__):
         said |= vars(each).get(_SAID, {})
-    return {name: said[name] if name in said else _value(shape, name, field) for name, field in shape().fields.items()}
+    return {
+        name: said[name] if name in said else _value(shape, name, field)
+        for name, field in shape().fields.items()
+        if name in said or _is_always_there(shape, field)
+    }
+
+
+def _is_always_there(shape: Shape, field: Any) -> bool:
+    """Whether every answer has it. A model's fields say of themselves whether they must be written, not whether they are there."""
+    return field.required or field.read_only or issubclass(shape, serializers.ModelSerializer)
 
 
 def _kind(shape: Shape) -> str:
@@ -70,7 +79,7 @@ def _value(shape: Shape, name: str, field: Any) -> Any:
         case Usd():
             return "12.50"
         case serializers.ListSerializer():
-            return [example_of(type(field.child))]
+            return [example_of(cast("Shape", type(field.child)))]
         case serializers.ListField():
             return []
         case serializers.Serializer():

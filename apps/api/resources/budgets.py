@@ -46,6 +46,8 @@ class BudgetShown(serializers.Serializer[Budget]):
     """How much may be spent, by whom, and in which time."""
 
     example = {
+        "scope": "service",
+        "service": id_of("service"),
         "end_user": "",
         "tag": "",
         "window": "month",
@@ -82,7 +84,13 @@ class Levels(serializers.ListField):
 class BudgetInput(OwnedInput):
     """A new budget. Exactly what its scope names is given besides."""
 
-    example = {"scope": "organization", "window": "month", "limit_usd": "50", "alert_at": [50, 80, 100]}
+    example = {
+        "scope": "service",
+        "service": id_of("service"),
+        "window": "month",
+        "limit_usd": "50",
+        "alert_at": [50, 80, 100],
+    }
 
     scope = Choice(choices=BudgetScope.values)
     service = Ref(Service, required=False)

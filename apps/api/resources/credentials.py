@@ -91,7 +91,7 @@ class CredentialShown(serializers.Serializer[Credential]):
 class CredentialInput(SharedInput):
     """A new credential."""
 
-    example = {"provider": "openai", "label": "main", "secret": "sk-…", "total_timeout": 600}
+    example = {"provider": "openai", "label": "main", "secret": "sk-proj-0123456789abcdef", "total_timeout": 600}
 
     provider = Choice(choices=Provider.values)
     label = Text(max_length=100)

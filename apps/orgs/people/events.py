@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from allauth.account.internal.flows.login import get_authentication_records, record_authentication
+from allauth.account.internal.flows.login import get_authentication_records
 from allauth.account.models import EmailAddress
 from allauth.account.signals import email_changed, email_confirmed
 from allauth.mfa.models import Authenticator
@@ -68,9 +68,6 @@ def _second_factor_refused(request: HttpRequest, user: User, authenticator: Auth
 
 @receiver(authenticator_added)
 def _second_factor_added(request: HttpRequest, user: User, authenticator: Authenticator, **_rest: Any) -> None:
-    if authenticator.type != Authenticator.Type.RECOVERY_CODES:
-        # Who adds one has just used it: this session has given it.
-        record_authentication(request, user, "mfa", id=authenticator.pk, type=authenticator.type)
     note("user.second_factor_added", request, user, factor=authenticator.type, name=str(authenticator))
 
 

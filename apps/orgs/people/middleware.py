@@ -72,13 +72,14 @@ def _step_before(request: HttpRequest, user: User) -> str | None:
     """
     if request.session.get(BACKEND_SESSION_KEY) != PASSWORD_BACKEND or not second_factor_is_required(user):
         return None
-    if not has_second_factor(user):
+    factors = factors_of(user)
+    if not factors:
         is_free = request.path.startswith(_WHERE_IT_IS_SET_UP)
         return None if is_free else f"{reverse('mfa_index')}?required=1"
     # A session that is older than the factor, or than the rule, has still to give it.
     if _has_given(request, user) or request.path.startswith(_WHERE_IT_IS_GIVEN):
         return None
-    by_app = Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).exists()
+    by_app = any(factor.type == Authenticator.Type.TOTP for factor in factors)
     page = reverse("mfa_reauthenticate" if by_app else "mfa_reauthenticate_webauthn")
     following = {} if request.path.startswith(_API) else {REDIRECT_FIELD_NAME: request.get_full_path()}
     return f"{page}?{urlencode({'required': '1', **following})}"
@@ -96,7 +97,10 @@ def second_factor_is_required(user: User) -> bool:
 
 def has_second_factor(user: User) -> bool:
     """An authenticator app or a passkey."""
-    found: bool = Authenticator.objects.filter(
-        user=user, type__in=[Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN]
-    ).exists()
-    return found
+    return bool(factors_of(user))
+
+
+def factors_of(user: User | AnonymousUser) -> list[Authenticator]:
+    """A user's authenticator apps and passkeys: recovery codes are no factor of their own."""
+    kinds = [Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN]
+    return list(Authenticator.objects.filter(user=user.pk, type__in=kinds))
