@@ -13,7 +13,7 @@ from django.shortcuts import render
 from django.utils.deprecation import MiddlewareMixin
 from django_ratelimit.core import get_usage
 
-from apps.core.clients import client_address
+from apps.core.clients import client_address, client_network
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +30,9 @@ def request_address(request: HttpRequest) -> str | None:
     )
 
 
-def address_counted(request: HttpRequest) -> str:
-    """Under which name an address is counted."""
-    return request_address(request) or "local"
+def counted_address(request: HttpRequest) -> str:
+    """Whose attempts these are, as far as an address tells."""
+    return client_network(request_address(request) or "local")
 
 
 def wait(request: HttpRequest, group: str, who: str, rate: str, *, counting: bool = True) -> int | None:
@@ -62,7 +62,7 @@ def limited(
     """
 
     def key(request: HttpRequest) -> str:
-        return by(request) if by is not None else address_counted(request)
+        return by(request) if by is not None else counted_address(request)
 
     def decorate(view: View) -> View:
         @wraps(view)

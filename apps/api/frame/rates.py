@@ -4,7 +4,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from apps.api.frame.errors import TooManyRequests
-from apps.core.web import API, API_FAILED, address_counted, wait
+from apps.core.web import API, API_FAILED, counted_address, wait
 from apps.orgs.access import Access
 from apps.orgs.keys.selectors import KeyAccess
 
@@ -21,12 +21,12 @@ def check_rate(request: HttpRequest, access: Access) -> None:
 
 def check_failures(request: HttpRequest) -> None:
     """Raises TooManyRequests to an address whose requests failed to say who asks, beyond API_FAILURE_LIMIT."""
-    _check(wait(request, API_FAILED, address_counted(request), settings.API_FAILURE_LIMIT, counting=False))
+    _check(wait(request, API_FAILED, counted_address(request), settings.API_FAILURE_LIMIT, counting=False))
 
 
 def note_failure(request: HttpRequest) -> None:
     """Count a request that nobody could be found behind. Raises TooManyRequests."""
-    _check(wait(request, API_FAILED, address_counted(request), settings.API_FAILURE_LIMIT))
+    _check(wait(request, API_FAILED, counted_address(request), settings.API_FAILURE_LIMIT))
 
 
 def _check(seconds: int | None) -> None:

@@ -21,7 +21,7 @@ from django.views.decorators.csrf import csrf_exempt
 from apps.core.actor import Actor
 from apps.core.rows import one_sentence
 from apps.core.tenancy import at_the_door
-from apps.core.web import API, API_FAILED, address_counted, request_address, wait
+from apps.core.web import API, API_FAILED, counted_address, request_address, wait
 from apps.orgs.models import Organization, User
 from apps.orgs.scim import protocol
 from apps.orgs.scim.actions import (
@@ -30,6 +30,7 @@ from apps.orgs.scim.actions import (
     directory_group_create,
     directory_group_delete,
     directory_group_update,
+    directory_take_turns,
     directory_user_create,
     directory_user_delete,
     directory_user_update,
@@ -47,6 +48,8 @@ from apps.orgs.scim.selectors import (
 
 log = logging.getLogger(__name__)
 
+_READING = ("GET", "HEAD", "OPTIONS")
+
 
 @method_decorator(csrf_exempt, name="dispatch")  # a token in a header, no cookie: there is nothing to forge
 class ScimView(View):
@@ -58,9 +61,12 @@ class ScimView(View):
     def dispatch(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
         """All or nothing, for who has a token."""
         try:
-            _check(wait(request, API_FAILED, address_counted(request), settings.API_FAILURE_LIMIT, counting=False))
+            _check(wait(request, API_FAILED, counted_address(request), settings.API_FAILURE_LIMIT, counting=False))
             with at_the_door(), transaction.atomic():
                 self._authenticate(request)
+                if request.method not in _READING:
+                    # Before anything is read: what a change is added to must still be so when it is written.
+                    directory_take_turns(self.organization)
                 return super().dispatch(request, *args, **kwargs)
         except ScimError as error:
             return error.response()
@@ -83,7 +89,7 @@ class ScimView(View):
         scheme, _space, plaintext = request.headers.get("Authorization", "").partition(" ")
         token = directory_token(plaintext.strip()) if scheme.lower() == "bearer" else None
         if token is None:
-            _check(wait(request, API_FAILED, address_counted(request), settings.API_FAILURE_LIMIT))
+            _check(wait(request, API_FAILED, counted_address(request), settings.API_FAILURE_LIMIT))
             raise ScimError(
                 401,
                 _("This takes a directory token (tg_scim_…), which was not revoked."),
@@ -347,7 +353,7 @@ def _changed_members(members: set[UUID], op: str, value: object) -> set[UUID]:
         return _ids(value or [])
     if op == "add":
         return members | _ids(value)
-    return members - _ids(value) if value else set()
+    return set() if value is None else members - _ids(value)  # without a value: all
 
 
 def _ids(value: object) -> set[UUID]:
