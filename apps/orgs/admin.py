@@ -70,7 +70,7 @@ class OrganizationAdmin(ConsoleAdmin):
     @display(description=gettext_lazy("sign-up domains"))
     def sign_up_domains(self, organization: Organization) -> str:
         """For who may only look."""
-        return ", ".join(each.domain for each in organization.sign_up_domains.all()) or "—"
+        return ", ".join(organization.sign_up_domain_names) or "—"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Platform staff alone."""

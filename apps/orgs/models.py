@@ -91,6 +91,11 @@ class Organization(Row):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def sign_up_domain_names(self) -> list[str]:
+        """The domains whose people may join by themselves."""
+        return [each.domain for each in self.sign_up_domains.all()]
+
 
 class OwnedRow(Row):
     """A tenant's row. Every tenant table has its organization from its first migration."""

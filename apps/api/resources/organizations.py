@@ -26,7 +26,7 @@ class OrganizationShown(serializers.Serializer[Organization]):
     name = serializers.CharField()
     slug = serializers.CharField()
     timezone = serializers.CharField()
-    sign_up_domains: Any = serializers.SlugRelatedField(many=True, read_only=True, slug_field="domain")
+    sign_up_domains = serializers.ListField(child=serializers.CharField(), source="sign_up_domain_names")
     sign_up_role = serializers.CharField()
     suspended_at = Moment(allow_null=True)
     created_at = Moment()

@@ -57,7 +57,7 @@ class OrganizationSection(Section):
             "name": owner.name,
             "timezone": owner.timezone,
             **{name: getattr(owner, name) for name in _SWITCHES},
-            "sign_up_domains": [each.domain for each in owner.sign_up_domains.all()],
+            "sign_up_domains": owner.sign_up_domain_names,
             "sign_up_role": owner.sign_up_role,
             "hosted_credentials": owner.hosted_credentials,
             "suspended": owner.suspended_at is not None,
