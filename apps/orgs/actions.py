@@ -168,10 +168,9 @@ def user_create(
 
 
 @transaction.atomic
-def user_update(*, user: User, actor: Actor, email_verified: bool = True, **changes: Any) -> User:
+def user_update(*, user: User, actor: Actor, **changes: Any) -> User:
     """Change `email`, `name`, `is_active` or `is_superuser`. Raises ValidationError; TypeError for anything else.
 
-    `email_verified`: whoever changes the e-mail vouches for it; False: its owner has yet to show that it is theirs.
     Whoever is switched off, or gets another e-mail, can use none of the sign-in links issued before.
     """
     _only(changes, {"email", "name", "is_active", "is_superuser"})
@@ -190,7 +189,7 @@ def user_update(*, user: User, actor: Actor, email_verified: bool = True, **chan
     if before["email"] != locked.email:
         # Others who claim the address without having shown that it is theirs have lost.
         EmailAddress.objects.filter(Q(user=locked) | Q(email=locked.email)).delete()
-        EmailAddress.objects.create(user=locked, email=locked.email, primary=True, verified=email_verified)
+        EmailAddress.objects.create(user=locked, email=locked.email, primary=True, verified=True)
     if before["email"] != locked.email or not locked.is_active:
         SignInLink.objects.filter(user=locked, used_at=None).delete()
     _note_change("user.updated", locked, before, actor=actor, organization_id=None)
