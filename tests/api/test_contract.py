@@ -1,4 +1,5 @@
-"""One contract for every path, verb and role: nobody reaches another organization's rows, or learns that they are there.
+"""One contract for every path, verb and role, whatever the tenancy: nobody reaches another organization's rows, or learns that they
+are there.
 
 The paths and verbs come from the URL conf itself, so a new one is held to it from its first day.
 """
@@ -12,6 +13,7 @@ from django.urls import URLPattern
 
 from tests.api.conftest import Api, member
 from tests.api.world import furnish
+from tests.support.tenancies import IMPLEMENTATIONS
 
 if TYPE_CHECKING:
     from apps.orgs.models import Organization
@@ -39,6 +41,11 @@ def filled(path: str, ids: dict[str, str]) -> str:
             path = path.replace(f"<{converter}:{name}>", value)
     assert "<" not in path, f"tests/api/world.py makes no row for {path}"
     return path
+
+
+@pytest.fixture(autouse=True, params=IMPLEMENTATIONS)
+def _tenancy(request: pytest.FixtureRequest, settings: Any) -> None:
+    settings.TENANCY = request.param
 
 
 @pytest.fixture(autouse=True)
