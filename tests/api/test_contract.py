@@ -43,11 +43,6 @@ def filled(path: str, ids: dict[str, str]) -> str:
     return path
 
 
-@pytest.fixture(autouse=True, params=IMPLEMENTATIONS)
-def _tenancy(request: pytest.FixtureRequest, settings: Any) -> None:
-    settings.TENANCY = request.param
-
-
 @pytest.fixture(autouse=True)
 def _many_requests(settings: Any) -> None:
     settings.API_RATE_LIMIT = settings.API_FAILURE_LIMIT = "100000/m"
@@ -68,13 +63,22 @@ def ask(api: Api, verb: str, path: str) -> Any:
     return api(verb, path, None if verb in {"GET", "DELETE"} else {})
 
 
+@pytest.mark.parametrize("tenancy", IMPLEMENTATIONS)
 @pytest.mark.parametrize("role", [*ROLES, "key", "nobody"])
 def test_another_organizations_rows_are_never_there(
-    role: str, ours: dict[str, str], theirs: dict[str, str], acme: Any, signed_in: Any, with_key: Any
+    role: str,
+    tenancy: str,
+    ours: dict[str, str],
+    theirs: dict[str, str],
+    acme: Any,
+    signed_in: Any,
+    with_key: Any,
+    settings: Any,
 ):
     from apps.orgs.models import Role
     from apps.orgs.roles import permissions_of
 
+    settings.TENANCY = tenancy
     api = Api() if role == "nobody" else with_key() if role == "key" else signed_in(member(acme, role))
     allowed = set(permissions_of(Role(role), acme)) if role in ROLES else None
     names = {"zeta", *theirs.values()}
