@@ -14,6 +14,8 @@ from apps.core.theme import AdminForm, AdminReadonlyField, Fieldline, Fieldset
 class _Value(AdminReadonlyField):
     """One value. Admin links every row that has a page in the console."""
 
+    form: Any
+
     def get_admin_url(self, remote_field: Any, remote_obj: Any) -> str:
         model = type(remote_obj)
         if admin.site.is_registered(model):
@@ -33,6 +35,8 @@ class _Line(Fieldline):
 
 
 class _Fields(Fieldset):
+    fields: Any
+
     def __iter__(self) -> Iterator[Any]:
         for field in self.fields:
             yield _Line(self.form, field, self.readonly_fields, model_admin=self.model_admin)
@@ -47,6 +51,5 @@ class RowForm(AdminForm):
 
     def __iter__(self) -> Iterator[Any]:
         for name, options in self.fieldsets:
-            yield _Fields(
-                self.form, name, readonly_fields=self.readonly_fields, model_admin=self.model_admin, **options
-            )
+            given: dict[str, Any] = options
+            yield _Fields(self.form, name, readonly_fields=self.readonly_fields, model_admin=self.model_admin, **given)
