@@ -89,6 +89,7 @@ def identity_disconnect(*, identity: Identity, actor: Actor) -> None:
     locked.delete()
 
 
+@transaction.atomic
 def refusal_record(*, refusal: SsoRefused, address: str | None) -> None:
     """Leave an event of a sign-in that was begun here and refused."""
     person = refusal.person
