@@ -17,9 +17,10 @@ from django.utils.translation import gettext as _
 from apps.audit.actions import differences, event_record, facts
 from apps.core.actor import Actor
 from apps.core.rows import save_valid
+from apps.orgs.domains import plain_address
 from apps.orgs.giving import check_may_give, check_may_open_content, giver_role
 from apps.orgs.keys.actions import keys_revoke_of
-from apps.orgs.models import Membership, Organization, Role, SignInLink, User
+from apps.orgs.models import FormerMember, Membership, Organization, Role, SignInLink, User
 from apps.orgs.people.sessions import sessions_end
 from apps.orgs.tenancy.chosen import check_room, tenancy
 from apps.orgs.tenancy.signals import (
@@ -37,6 +38,7 @@ _ORGANIZATION_FIELDS = {
     "members_manage_services",
     "members_manage_tokens",
     "require_second_factor",
+    "sign_up_role",
 }
 SIGN_IN_LINK_LIFETIME = timedelta(hours=1)
 
@@ -204,9 +206,17 @@ def user_update(*, user: User, actor: Actor, **changes: Any) -> User:
 def user_password_set(*, user: User, password: str | None, actor: Actor) -> User:
     """Replace the password, which ends the user's sessions; None leaves sign-in links only. Raises ValidationError."""
     locked = User.objects.select_for_update().get(pk=user.pk)
+    had_one = locked.has_usable_password()
     _set_password(locked, password)
     save_valid(locked)
-    event_record("user.password_set", actor=actor, target=locked, organization_id=None)
+    event_record(
+        "user.password_set",
+        actor=actor,
+        target=locked,
+        organization_id=None,
+        before={"has_password": had_one},
+        after={"has_password": password is not None, "secret_replaced": True},
+    )
     return locked
 
 
@@ -290,7 +300,7 @@ def member_end(*, membership: Membership, actor: Actor) -> None:
     """End a membership, as the directory decides that the organization's people come from (SCIM, single sign-on).
 
     The person's sessions show nothing of the organization from the next request on, and the management keys that the person issued
-    there are revoked: to come back brings none of them back.
+    there are revoked: to come back brings none of them back. No sign-up domain brings the person back.
 
     Raises ValidationError if the organization would be left without an owner.
     """
@@ -306,7 +316,17 @@ def member_end(*, membership: Membership, actor: Actor) -> None:
     )
     keys_revoke_of(user=locked.user, organization=locked.organization, actor=actor)
     member_left.send(Membership, membership=locked, actor=actor)
+    former_member_note(organization=locked.organization, user=locked.user)
     locked.delete()
+
+
+@transaction.atomic
+def former_member_note(*, organization: Organization, user: User) -> None:
+    """Remember that no sign-up domain lets `user` in: who does not belong there any more, or is not to.
+
+    The event is the caller's.
+    """
+    FormerMember.objects.get_or_create(organization=organization, user=user, address=plain_address(user.email))
 
 
 # --- Sign-in links ---
@@ -347,6 +367,8 @@ def sign_in_link_use(*, secret: str, address: str | None) -> User:
         actor=Actor(door="admin", label=str(link.user), user_id=link.user.pk, address=address),
         target=link.user,
         organization_id=None,
+        before={"used_at": None},
+        after={"used_at": link.used_at},
     )
     return link.user
 

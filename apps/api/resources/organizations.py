@@ -8,7 +8,7 @@ from django.http import Http404
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 
-from apps.api.frame.fields import Moment, Ref, Strict, Switch, Text
+from apps.api.frame.fields import Choice, Moment, Ref, Strict, Switch, Text, Texts
 from apps.api.frame.operations import operation
 from apps.api.frame.views import ApiView
 from apps.orgs.actions import (
@@ -18,8 +18,9 @@ from apps.orgs.actions import (
     organization_suspend,
     organization_update,
 )
-from apps.orgs.models import Organization
+from apps.orgs.models import SIGN_UP_ROLES, Organization
 from apps.orgs.roles import Permission
+from apps.orgs.signup.actions import sign_up_domains_set
 
 SWITCHES = ("members_manage_services", "members_manage_tokens", "require_second_factor")
 
@@ -27,13 +28,22 @@ SWITCHES = ("members_manage_services", "members_manage_tokens", "require_second_
 class OrganizationShown(serializers.Serializer[Organization]):
     """A tenant."""
 
-    example = {"name": "Acme", "slug": "acme", "timezone": "Europe/Madrid", "hosted_credentials": True}
+    example = {
+        "name": "Acme",
+        "slug": "acme",
+        "timezone": "Europe/Madrid",
+        "hosted_credentials": True,
+        "sign_up_domains": ["acme.example"],
+        "sign_up_role": "member",
+    }
 
     id = serializers.UUIDField()
     name = serializers.CharField()
     slug = serializers.CharField()
     timezone = serializers.CharField()
     hosted_credentials = serializers.BooleanField(help_text="Whether its calls may use the installation's credentials.")
+    sign_up_domains = serializers.ListField(child=serializers.CharField(), source="sign_up_domain_names")
+    sign_up_role = serializers.CharField()
     suspended_at = Moment(allow_null=True)
     created_at = Moment()
 
@@ -59,6 +69,15 @@ class OrganizationChange(Strict):
     hosted_credentials = Switch(
         required=False,
         help_text="Whether its calls may use the installation's credentials. For the installation's operators.",
+    )
+    sign_up_domains = Texts(
+        most=20,
+        longest=253,
+        required=False,
+        help_text="Whoever has an e-mail of one of these may join by themselves. All of them: what is not listed goes.",
+    )
+    sign_up_role = Choice(
+        choices=[role.value for role in SIGN_UP_ROLES], required=False, help_text="What they are then."
     )
     suspended = Switch(required=False, help_text="true: all its tokens are refused. For the installation's operators.")
 
@@ -140,11 +159,14 @@ class OneOrganization(ApiView):
     def patch(self) -> Any:
         """As it is then."""
         suspended, hosted = self.given.pop("suspended", None), self.given.pop("hosted_credentials", None)
-        if (suspended, hosted) != (None, None) and not self.access.is_platform_staff:
+        domains, is_staff = self.given.pop("sign_up_domains", None), self.access.is_platform_staff
+        if (suspended, hosted) != (None, None) and not is_staff:
             raise PermissionDenied(_("Only the installation's operators suspend an organization, or entitle it."))
         organization_update(organization=self.row, actor=self.actor, **self.given)
         if hosted is not None:
             organization_entitle(organization=self.row, hosted_credentials=hosted, actor=self.actor)
+        if domains is not None:
+            sign_up_domains_set(organization=self.row, domains=domains, actor=self.actor, vouched=is_staff)
         if suspended is not None:
             (organization_suspend if suspended else organization_resume)(organization=self.row, actor=self.actor)
         return self.find()
@@ -184,4 +206,4 @@ class Settings(ApiView):
 
 def visible_organizations(view: ApiView) -> QuerySet[Organization]:
     """One's own; for the installation's operators, all."""
-    return view.access.rows(Organization.objects.all(), organization="pk")
+    return view.access.rows(Organization.objects.prefetch_related("sign_up_domains"), organization="pk")

@@ -237,7 +237,7 @@ def _let_in(invitation: Invitation, user: User, address: str | None) -> Membersh
         actor=actor,
         target=invitation,
         organization_id=invitation.organization_id,
-        before={"accepted_at": None},
+        before={"accepted_at": None, "accepted_by_id": None},
         after={"accepted_at": invitation.accepted_at, "accepted_by_id": user.pk},
     )
     return membership
@@ -261,7 +261,7 @@ def _inviter_still_may(invitation: Invitation) -> bool:
     inviter: UUID | None = invitation.invited_by_id
     if inviter is None:
         return True
-    actor = Actor(door="admin", label="", user_id=inviter)
+    actor = Actor(door="admin", label="", user_id=inviter, address=None)
     try:
         check_may_give(actor, invitation.organization, invitation.role)
     except ValidationError:
