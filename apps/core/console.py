@@ -113,6 +113,7 @@ class ConsoleAdmin(ModelAdmin):
     permission_write = ""
     organization_lookup = "organization"  # from a row to whose it is
     shows_hosted = False  # rows of no organization are offered to all: their people see them, and change nothing
+    hosted_hides: tuple[str, ...] = ()  # fields of such rows that are for platform staff alone
     form = ConsoleForm
     list_per_page = 50
     compressed_fields = True  # unfold: labels beside their fields
@@ -167,6 +168,8 @@ class ConsoleAdmin(ModelAdmin):
         Admin would otherwise look for a value to show in its place, and find a method of the row's that opens its secret.
         """
         hidden = set() if own_organization(request) is None else {"organization"}
+        if self._is_hosted_for(request, obj):
+            hidden.update(self.hosted_hides)
         if obj is not None and not self.has_change_permission(request, obj):
             columns = {field.name for field in self.model._meta.concrete_fields}
             names = flatten_fieldsets(fieldsets)

@@ -46,8 +46,13 @@ class ModelRow:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What deny lists know it by. One that clients may spell as they like goes by what it is a spelling of, too."""
+        """What deny lists know it by: also as what it is at its provider, whatever it is called here.
+
+        One that clients, or those who list models, may spell as they like goes by what it is a spelling of, too.
+        """
         names = spellings(self.provider, self.name) if self.is_unlisted else (self.name,)
+        if self.upstream != self.name:
+            names = tuple(dict.fromkeys((*names, *spellings(self.provider, self.upstream))))
         return (*names, *(f"{self.provider}/{name}" for name in names))
 
     def facts(self) -> ModelFacts | None:

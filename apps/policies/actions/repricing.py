@@ -184,7 +184,9 @@ class _TodaysPrices:
         return find(record["created_at"].timestamp())
 
 
-def _finder(organization: Organization | None, places: list[tuple[str, str, str]]) -> Callable[[float], PriceSheet | None]:
+def _finder(
+    organization: Organization | None, places: list[tuple[str, str, str]]
+) -> Callable[[float], PriceSheet | None]:
     book = price_book(organization, [priced_as or model for _provider, model, priced_as in places])
 
     def find(at: float) -> PriceSheet | None:
@@ -196,9 +198,7 @@ def _finder(organization: Organization | None, places: list[tuple[str, str, str]
     return find
 
 
-def _places(
-    organization: Organization, provider: str, asked: str, *, hosted: bool
-) -> Iterator[tuple[str, str, str]]:
+def _places(organization: Organization, provider: str, asked: str, *, hosted: bool) -> Iterator[tuple[str, str, str]]:
     """Provider, name and `priced_as` under which the book may price what was asked for."""
     listed = ProviderModel.objects.filter(provider=provider, name=asked)
     for owner in (organization, None):

@@ -196,7 +196,6 @@ class Stock[O: Offer]:
                 tiers += [[way] for way in ways]
         return tiers
 
-
     def _as_served(self, row: ModelRow, offer: O) -> ModelRow | None:
         """The row as this credential serves it; None: it does not.
 
