@@ -140,7 +140,9 @@ def test_a_hosted_model_costs_the_same_whatever_an_organization_calls_it_and_has
     alias(acme, f"fast-{model}", AliasGoal(model=model, credential=hosted))
     for name in ("ours", "ours-too", "fast"):
         answers(acme, f"{name}-{model}")
-        record = next(row for row in reversed(acme.records()) if row.model_asked == f"{name}-{model}" and row.status == 200)
+        record = next(
+            row for row in reversed(acme.records()) if row.model_asked == f"{name}-{model}" and row.status == 200
+        )
         assert record.credential_id == hosted.pk
         assert record.cost_usd == cost_at(record, BOOK), name
 
