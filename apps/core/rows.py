@@ -1,5 +1,7 @@
 """Saving a row so that a broken rule is always a ValidationError, races included."""
 
+from typing import Any
+
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, models, transaction
 from psycopg.errors import UniqueViolation
@@ -28,7 +30,7 @@ def _taken(row: models.Model, error: IntegrityError) -> ValidationError | None:
     if not isinstance(error.__cause__, UniqueViolation):
         return None
     with connection.cursor() as cursor:
-        found = connection.introspection.get_constraints(cursor, row._meta.db_table)
+        found: dict[str, Any] = connection.introspection.get_constraints(cursor, row._meta.db_table)
     columns = found.get(error.__cause__.diag.constraint_name or "", {}).get("columns") or ()
     names = tuple(field.name for field in row._meta.concrete_fields if field.column in columns)
     if not names:
