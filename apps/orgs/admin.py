@@ -96,7 +96,7 @@ class OrganizationAdmin(ConsoleAdmin):
             item for item in super().get_actions_detail(request, object_id) if not item.action_name.endswith(hidden)
         ]
 
-    @action(description=gettext_lazy("What limits it"), url_path="limits", icon="speed", takes="look")
+    @action(description=gettext_lazy("What limits it"), url_path="limits", icon="speed", takes="limits")
     def limits(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """On to what limits its tokens, together and one by one."""
         self.row_or_404(request, object_id)

@@ -1,5 +1,7 @@
 """Named reads of organizations and people."""
 
+from django.db.models import QuerySet
+
 from apps.orgs.actions import sign_in_digest
 from apps.orgs.models import Membership, Organization, SignInLink, User
 
@@ -12,6 +14,11 @@ def organization_by_slug(slug: str) -> Organization | None:
 def user_by_email(email: str) -> User | None:
     """The user with this e-mail, whatever its case."""
     return User.objects.filter(email=email.strip().lower()).first()
+
+
+def platform_staff() -> QuerySet[User]:
+    """Those who run the installation, by e-mail, also if they are switched off."""
+    return User.objects.filter(is_superuser=True).order_by("email")
 
 
 def membership_of(user: User, organization: Organization) -> Membership | None:

@@ -124,7 +124,15 @@ def token_rotate(*, token: Token, actor: Actor, grace: timedelta = timedelta(0),
     locked.previous_digest, locked.previous_until = (locked.digest, moment + grace) if grace else (None, None)
     locked.digest, locked.hint, locked.expires_at = token_digest(plaintext), plaintext[-4:], expires_at
     save_valid(locked)
-    _note_change("token.rotated", locked, before, actor=actor)
+    old, new = differences(before, facts(locked))
+    event_record(
+        "token.rotated",
+        actor=actor,
+        target=locked,
+        organization_id=locked.organization_id,
+        before=old,
+        after={**new, "secret_replaced": True},
+    )
     return locked, plaintext
 
 

@@ -116,11 +116,9 @@ class ServiceAdmin(ConsoleAdmin):
     def issue(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """On to the form for a token, with this service chosen."""
         self.row_or_404(request, object_id)
-        return HttpResponse(
-            status=302, headers={"Location": f"{reverse('admin:services_token_add')}?service={object_id}"}
-        )
+        return HttpResponseRedirect(f"{reverse('admin:services_token_add')}?service={object_id}")
 
-    @action(description=gettext_lazy("What limits it"), url_path="limits", icon="speed", takes="look")
+    @action(description=gettext_lazy("What limits it"), url_path="limits", icon="speed", takes="limits")
     def limits(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """On to what limits its tokens."""
         self.row_or_404(request, object_id)
@@ -281,7 +279,7 @@ class TokenAdmin(ConsoleAdmin):
         items = super().get_actions_detail(request, object_id)
         return [item for item in items if not (is_revoked and item.action_name.endswith("_revoke"))]
 
-    @action(description=gettext_lazy("What limits it"), url_path="limits", icon="speed", takes="look")
+    @action(description=gettext_lazy("What limits it"), url_path="limits", icon="speed", takes="limits")
     def limits(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """On to what limits this token."""
         self.row_or_404(request, object_id)
