@@ -132,15 +132,27 @@ def organization_resume(*, organization: Organization, actor: Actor) -> bool:
 
 @transaction.atomic
 def owner_create(*, organization: Organization, email: str, password: str | None, actor: Actor, name: str = "") -> User:
-    """Create a user who owns `organization`; without a password, one who signs in by link only.
+    """Create a user who owns `organization`; without a password, one who signs in by link only. See `owner_appoint`.
 
-    Where there is one organization alone (TENANCY), whoever owns it runs the installation: platform staff too.
-    Raises ValidationError, also when a user with this e-mail exists (`member_add` is for those).
+    Raises ValidationError, also when a user with this e-mail exists.
     """
     is_staff = tenancy().owners_run_the_installation
     user = user_create(email=email, name=name, password=password, actor=actor, is_platform_staff=is_staff)
-    member_join(organization=organization, user=user, role=Role.OWNER, actor=actor)
+    owner_appoint(organization=organization, user=user, actor=actor)
     return user
+
+
+@transaction.atomic
+def owner_appoint(*, organization: Organization, user: User, actor: Actor) -> Membership:
+    """Make `user` an owner, member or not, as the installation itself decides: by its setup, a command or a file.
+
+    Where there is one organization alone (TENANCY), such an owner runs the installation: platform staff too. An owner whom
+    another person makes (`member_add`, `member_update`) is not: people hand on what they have there, and no more.
+    """
+    if tenancy().owners_run_the_installation and not user.is_superuser:
+        user_update(user=user, is_superuser=True, actor=actor)
+    membership = member_join(organization=organization, user=user, role=Role.OWNER, actor=actor)
+    return member_set_role(membership=membership, role=Role.OWNER, actor=actor)
 
 
 @transaction.atomic
@@ -253,7 +265,7 @@ def member_update(
 
 @transaction.atomic
 def member_set_role(*, membership: Membership, role: str, actor: Actor) -> Membership:
-    """Change the role, as the directory decides that the organization's people come from.
+    """Change the role, as decides who stands above its people: the installation, or the directory that they come from.
 
     Raises ValidationError if the organization would be left without an owner.
     """
