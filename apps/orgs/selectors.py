@@ -1,5 +1,7 @@
 """Named reads of organizations and people."""
 
+from django.db.models import QuerySet
+
 from apps.orgs.actions import sign_in_digest
 from apps.orgs.models import Membership, Organization, SignInLink, User
 
@@ -12,6 +14,12 @@ def organization_by_slug(slug: str) -> Organization | None:
 def user_by_email(email: str) -> User | None:
     """The user with this e-mail, whatever its case."""
     return User.objects.filter(email=email.strip().lower()).first()
+
+
+def users_of(organization: Organization | None) -> QuerySet[User]:
+    """Members of `organization`, or everybody for None, by e-mail, with where they belong."""
+    users = User.objects.all() if organization is None else User.objects.filter(memberships__organization=organization)
+    return users.order_by("email").prefetch_related("memberships__organization")
 
 
 def membership_of(user: User, organization: Organization) -> Membership | None:
