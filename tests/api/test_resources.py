@@ -294,7 +294,17 @@ def test_usage_is_added_up_by_group_and_bucket(api: Api, rows: dict[str, str], a
     (row,) = recorded["data"]
     assert row["group"] == {"model": "acme-model", "status": "200"}
     assert (row["requests"], row["failed"], row["input_tokens"], row["cost_usd"]) == (1, 0, 1200, "0.00334")
-    for wrong in ("group_by=nonsense", "group_by=model&since=2020-01-01T00:00:00Z", "bucket=year", "since=yesterday"):
+    told = api.get("usage?group_by=service&source=records")
+    (row,) = told["data"]
+    assert (told["source"], row["group"], row["input_tokens"]) == ("records", {"service": rows["service_id"]}, 1200)
+    for wrong in (
+        "group_by=nonsense",
+        "group_by=model&since=2020-01-01T00:00:00Z",
+        "source=records&since=2020-01-01T00:00:00Z",
+        "group_by=model&source=rollup",
+        "bucket=year",
+        "since=yesterday",
+    ):
         assert api("GET", f"usage?{wrong}").status_code == 400, wrong
 
 
