@@ -13,11 +13,11 @@ from apps.orgs.models import User
 
 
 class Command(OperatorCommand):
-    """Change a user where the console cannot: the password, the switch, platform staff."""
+    """Change a user where the console cannot: the password, and whether the user may sign in."""
 
     help = (
-        "Change a user: a new password, switched off or on, platform staff or not. For when nobody who may is able to sign "
-        "in to the console. A new password, and switching off, end the user's sessions."
+        "Give a user a new password, or switch a user off or on: for when nobody who may is able to sign in to the console. "
+        "A new password, and switching off, end the user's sessions."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -27,30 +27,19 @@ class Command(OperatorCommand):
             "--password-env", metavar="NAME", help="the environment variable that holds the new password"
         )
         parser.add_argument("--active", action=BooleanOptionalAction, help="whether the user may sign in")
-        parser.add_argument(
-            "--platform-staff", action=BooleanOptionalAction, help="whether the user runs the installation"
-        )
 
-    def handle(
-        self, *, email: str, password_env: str | None, active: bool | None, platform_staff: bool | None, **_options: Any
-    ) -> None:
+    def handle(self, *, email: str, password_env: str | None, active: bool | None, **_options: Any) -> None:
         """All or nothing."""
-        if password_env is None and active is None and platform_staff is None:
-            raise CommandError("Say what to change: --password-env, --active or --platform-staff.", returncode=2)
+        if password_env is None and active is None:
+            raise CommandError("Say what to change: --password-env, --active or --no-active.", returncode=2)
         user = named_user(email)
-        changes = {"is_active": active, "is_superuser": platform_staff}
         with transaction.atomic():
-            changed = user_update(
-                user=user, actor=self.actor, **{name: value for name, value in changes.items() if value is not None}
-            )
+            if active is not None:
+                user = user_update(user=user, is_active=active, actor=self.actor)
             if password_env is not None:
-                self._password(changed, password_env)
-        said = [
-            "active" if changed.is_active else "switched off",
-            *(["platform staff"] if changed.is_superuser else []),
-            *(["with a new password"] if password_env is not None else []),
-        ]
-        self.stdout.write(f"User {changed}: {', '.join(said)}.")
+                self._password(user, password_env)
+        state = "active" if user.is_active else "switched off"
+        self.stdout.write(f"User {user}: {state}{', with a new password' if password_env is not None else ''}.")
 
     def _password(self, user: User, name: str) -> None:
         try:
