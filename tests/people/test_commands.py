@@ -88,32 +88,26 @@ def test_a_password_comes_from_its_variable_and_ends_the_sessions(owner: User, r
     assert [event.door for event in events("user.password_set")] == ["command"]
 
 
-def test_a_weak_password_changes_nothing_at_all(owner: User, run: Run) -> None:
-    ran = run(
-        "set_user",
-        "--email",
-        owner.email,
-        "--no-platform-staff",
-        "--password-env",
-        "NEW_PASSWORD",
-        NEW_PASSWORD="short",
-    )
+def test_a_weak_password_changes_nothing_at_all(owner: User, acme: Organization, run: Run) -> None:
+    owner_create(organization=acme, email="other@acme.test", password=None, actor=ACTOR)  # the last is not switched off
+
+    ran = run("set_user", "--email", owner.email, "--no-active", "--password-env", "NEW_ONE", NEW_ONE="short")
 
     assert ran.code == 1
-    assert ran.err.startswith("NEW_PASSWORD: ")
+    assert ran.err.startswith("NEW_ONE: ")
     owner.refresh_from_db()
     assert owner.check_password(PASSWORD)
-    assert owner.is_superuser
+    assert owner.is_active
 
 
-def test_the_last_operator_is_let_in_again(owner: User, run: Run) -> None:
-    User.objects.filter(pk=owner.pk).update(is_active=False, is_superuser=False)
+def test_who_is_switched_off_is_let_in_again(owner: User, run: Run) -> None:
+    User.objects.filter(pk=owner.pk).update(is_active=False)
 
-    ran = run("set_user", "--email", owner.email, "--active", "--platform-staff")
+    ran = run("set_user", "--email", owner.email, "--active")
 
-    assert ran.out == f"User {owner.email}: active, platform staff.\n"
+    assert ran.out == f"User {owner.email}: active.\n"
     assert signed_in(owner)
-    assert events("user.updated")[-1].after == {"is_active": True, "is_superuser": True}
+    assert events("user.updated")[-1].after == {"is_active": True}
 
 
 def test_an_organizations_last_owner_is_not_switched_off(owner: User, run: Run) -> None:
