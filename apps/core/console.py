@@ -8,7 +8,7 @@ database shows an organization's people its own rows alone; the pages say the sa
 there is only one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
@@ -230,6 +230,20 @@ class ConsoleAdmin(ModelAdmin):
     def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> Any:
         # Admin would redirect to the overview; others' rows and none at all are the same: not found.
         raise Http404
+
+    # --- Buttons ---
+
+    def hidden_buttons(self, row: Any) -> Collection[str]:
+        """The names of `actions_detail` that do not apply to the row as it is."""
+        return ()
+
+    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
+        """Those that apply."""
+        items = super().get_actions_detail(request, object_id)
+        if not items:
+            return items
+        hidden = tuple(f"_{name}" for name in self.hidden_buttons(self.row_or_404(request, object_id)))
+        return [item for item in items if not item.action_name.endswith(hidden)]
 
     # --- Pages ---
 
