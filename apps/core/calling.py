@@ -94,9 +94,8 @@ def _addresses(url: httpx.URL) -> list[str]:
         found = socket.getaddrinfo(url.host, url.port or 443, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise CallFailed(Problem.NAME, url.host) from error
-    egress = Egress(settings.EGRESS_ALLOW)
-    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-    allowed = [a for a in addresses if egress.address_is_allowed(a, encrypted=url.scheme == "https")]
+    addresses = [str(entry[4][0]) for entry in found]
+    allowed = Egress(settings.EGRESS_ALLOW).dialled(addresses, encrypted=url.scheme == "https")
     if not allowed:
         raise CallFailed(Problem.EGRESS, url.host, addresses[0])
     return allowed

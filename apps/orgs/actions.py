@@ -4,7 +4,6 @@ import hashlib
 import secrets
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 from allauth.account.models import EmailAddress
 from django.contrib.auth.password_validation import validate_password
@@ -14,7 +13,7 @@ from django.db.models import Q
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
-from apps.audit.actions import differences, event_record, facts
+from apps.audit.actions import event_of_change, event_record, facts
 from apps.core.actor import Actor
 from apps.core.rows import save_valid
 from apps.orgs.giving import check_may_give, check_may_open_content, giver_role
@@ -77,7 +76,7 @@ def organization_update(*, organization: Organization, actor: Actor, **changes: 
     for field, value in changes.items():
         setattr(locked, field, value)
     save_valid(locked)
-    _note_change("organization.updated", locked, before, actor=actor, organization_id=locked.pk)
+    event_of_change("organization.updated", actor=actor, target=locked, organization_id=locked.pk, before=before)
     return locked
 
 
@@ -95,7 +94,7 @@ def organization_entitle(*, organization: Organization, hosted_credentials: bool
     before = facts(locked)
     locked.hosted_credentials = hosted_credentials
     save_valid(locked)
-    _note_change("organization.entitled", locked, before, actor=actor, organization_id=locked.pk)
+    event_of_change("organization.entitled", actor=actor, target=locked, organization_id=locked.pk, before=before)
     return True
 
 
@@ -108,7 +107,7 @@ def organization_suspend(*, organization: Organization, actor: Actor) -> bool:
     before = facts(locked)
     locked.suspended_at = now()
     save_valid(locked)
-    _note_change("organization.suspended", locked, before, actor=actor, organization_id=locked.pk)
+    event_of_change("organization.suspended", actor=actor, target=locked, organization_id=locked.pk, before=before)
     organization_suspended.send(Organization, organization=locked, actor=actor)
     return True
 
@@ -122,7 +121,7 @@ def organization_resume(*, organization: Organization, actor: Actor) -> bool:
     before = facts(locked)
     locked.suspended_at = None
     save_valid(locked)
-    _note_change("organization.resumed", locked, before, actor=actor, organization_id=locked.pk)
+    event_of_change("organization.resumed", actor=actor, target=locked, organization_id=locked.pk, before=before)
     organization_resumed.send(Organization, organization=locked, actor=actor)
     return True
 
@@ -202,7 +201,7 @@ def user_update(*, user: User, actor: Actor, **changes: Any) -> User:
         EmailAddress.objects.create(user=locked, email=locked.email, primary=True, verified=True)
     if before["email"] != locked.email or not locked.is_active:
         SignInLink.objects.filter(user=locked, used_at=None).delete()
-    _note_change("user.updated", locked, before, actor=actor, organization_id=None)
+    event_of_change("user.updated", actor=actor, target=locked, organization_id=None, before=before)
     return locked
 
 
@@ -259,7 +258,9 @@ def member_update(
         check_may_open_content(actor, locked.organization)
         locked.reads_content = reads_content
     save_valid(locked)
-    _note_change("membership.updated", locked, before, actor=actor, organization_id=locked.organization_id)
+    event_of_change(
+        "membership.updated", actor=actor, target=locked, organization_id=locked.organization_id, before=before
+    )
     return locked
 
 
@@ -275,7 +276,9 @@ def member_set_role(*, membership: Membership, role: str, actor: Actor) -> Membe
         _check_not_last_owner(locked)
     locked.role = role
     save_valid(locked)
-    _note_change("membership.updated", locked, before, actor=actor, organization_id=locked.organization_id)
+    event_of_change(
+        "membership.updated", actor=actor, target=locked, organization_id=locked.organization_id, before=before
+    )
     return locked
 
 
@@ -421,20 +424,6 @@ def _check_not_last_owner(membership: Membership) -> None:
             _("%(organization)s would be left without an owner: make somebody else one first.")
             % {"organization": membership.organization}
         )
-
-
-def _note_change(
-    action: str,
-    row: Organization | User | Membership,
-    before: dict[str, Any],
-    *,
-    actor: Actor,
-    organization_id: UUID | None,
-) -> None:
-    """An event of what changed; none if nothing did."""
-    old, new = differences(before, facts(row))
-    if new:
-        event_record(action, actor=actor, target=row, organization_id=organization_id, before=old, after=new)
 
 
 def _only(changes: dict[str, Any], allowed: set[str]) -> None:
