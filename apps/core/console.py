@@ -16,7 +16,7 @@ from django.contrib import messages
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.options import IS_POPUP_VAR
 from django.contrib.admin.utils import flatten_fieldsets
-from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -24,7 +24,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from apps.core.actor import Actor
-from apps.core.rows import one_sentence
+from apps.core.rows import add_errors, one_sentence
 from apps.core.theme import ModelAdmin
 from apps.core.web import request_address
 
@@ -88,7 +88,7 @@ class ConsoleForm(_ModelForm):
                 changes = {name: self.cleaned_data[name] for name in self.changed_data}
                 self.saved = self.console.perform_change(self.request, self.instance, changes)
         except ValidationError as refusal:
-            self._show(refusal)
+            add_errors(self, refusal)
 
     def save_m2m(self) -> None:
         """Nothing: there are no such relations."""
@@ -96,11 +96,6 @@ class ConsoleForm(_ModelForm):
     def save(self, commit: bool = True) -> Any:
         """What the action returned; everything is saved already."""
         return self.saved
-
-    def _show(self, refusal: ValidationError) -> None:
-        by_field = refusal.error_dict if hasattr(refusal, "error_dict") else {NON_FIELD_ERRORS: refusal.error_list}
-        for field, errors in by_field.items():
-            self.add_error(field if field in self.fields else None, errors)
 
 
 class ConsoleAdmin(ModelAdmin):

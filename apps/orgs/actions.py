@@ -1,6 +1,5 @@
 """Every write to organizations and people: the rule, the transaction, the admin event."""
 
-import hashlib
 import secrets
 from datetime import timedelta
 from typing import Any
@@ -15,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from apps.audit.actions import event_of_change, event_record, facts
 from apps.core.actor import Actor
+from apps.core.bearer import bearer_digest
 from apps.core.rows import save_valid
 from apps.orgs.giving import check_may_give, check_may_open_content, giver_role
 from apps.orgs.models import Membership, Organization, Role, SignInLink, User
@@ -326,7 +326,7 @@ def sign_in_link_issue(*, user: User, actor: Actor, lifetime: timedelta = SIGN_I
     if not user.is_active:
         raise ValidationError(_("%(user)s is switched off: switch the user on first.") % {"user": user})
     secret = secrets.token_urlsafe(32)
-    link = SignInLink.objects.create(user=user, digest=sign_in_digest(secret), expires_at=now() + lifetime)
+    link = SignInLink.objects.create(user=user, digest=bearer_digest(secret), expires_at=now() + lifetime)
     event_record(
         "sign_in_link.issued",
         actor=actor,
@@ -343,7 +343,7 @@ def sign_in_link_use(*, secret: str, address: str | None) -> User:
 
     Of two who use it at the same moment, one gets in. `address` is the client's, for the admin event.
     """
-    link = SignInLink.objects.select_for_update().filter(digest=sign_in_digest(secret)).first()
+    link = SignInLink.objects.select_for_update().filter(digest=bearer_digest(secret)).first()
     link = sign_in_link_check(link)
     link.used_at = now()
     link.save(update_fields=["used_at"])
@@ -367,11 +367,6 @@ def sign_in_link_check(link: SignInLink | None) -> SignInLink:
     if not link.user.is_active:
         raise SignInRefusedError(_("The account behind this sign-in link is switched off."))
     return link
-
-
-def sign_in_digest(secret: str) -> bytes:
-    """What is stored of a link's secret: SHA-256, as 256 random bits need neither salt nor stretching."""
-    return hashlib.sha256(secret.encode()).digest()
 
 
 # --- Shared ---

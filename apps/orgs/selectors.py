@@ -2,7 +2,7 @@
 
 from django.db.models import QuerySet
 
-from apps.orgs.actions import sign_in_digest
+from apps.core.bearer import bearer_digest
 from apps.orgs.models import Membership, Organization, SignInLink, User
 
 
@@ -29,4 +29,4 @@ def membership_of(user: User, organization: Organization) -> Membership | None:
 
 def sign_in_link_for(secret: str) -> SignInLink | None:
     """The link with this secret, used or not, with its user."""
-    return SignInLink.objects.filter(digest=sign_in_digest(secret)).select_related("user").first()
+    return SignInLink.objects.filter(digest=bearer_digest(secret)).select_related("user").first()
