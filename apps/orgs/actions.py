@@ -178,11 +178,11 @@ def user_create(
 
 @transaction.atomic
 def user_update(*, user: User, actor: Actor, **changes: Any) -> User:
-    """Change `email`, `name`, `is_active` or `is_superuser`. Raises ValidationError; TypeError for anything else.
+    """Change `email`, `name`, `language`, `is_active` or `is_superuser`. Raises ValidationError; TypeError for anything else.
 
     Whoever is switched off, or gets another e-mail, can use none of the sign-in links issued before.
     """
-    _only(changes, {"email", "name", "is_active", "is_superuser"})
+    _only(changes, {"email", "name", "language", "is_active", "is_superuser"})
     locked = User.objects.select_for_update().get(pk=user.pk)
     before = facts(locked)
     for field, value in changes.items():

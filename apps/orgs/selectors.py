@@ -1,5 +1,6 @@
 """Named reads of organizations and people."""
 
+from django.conf import settings
 from django.db.models import QuerySet
 
 from apps.core.bearer import bearer_digest
@@ -14,6 +15,12 @@ def organization_by_slug(slug: str) -> Organization | None:
 def user_by_email(email: str) -> User | None:
     """The user with this e-mail, whatever its case."""
     return User.objects.filter(email=email.strip().lower()).first()
+
+
+def language_of(email: str) -> str:
+    """In which language to write to this e-mail: the one that its user has chosen, or the installation's."""
+    user = user_by_email(email)
+    return user.language if user is not None and user.language in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE
 
 
 def users_of(organization: Organization | None) -> QuerySet[User]:

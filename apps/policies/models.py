@@ -8,6 +8,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.timezone import now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.sealing import Place
@@ -342,6 +343,12 @@ class Budget(OwnedRow):
             models.CheckConstraint(condition=Q(limit_usd__range=(Decimal(0), MOST_USD)), name="policies_budget_limit"),
             models.CheckConstraint(condition=Q(action__in=BudgetAction.values), name="policies_budget_action"),
         ]
+
+    def window_words(self) -> str:
+        """month; 7 days, rolling."""
+        if self.window == Window.ROLLING:
+            return gettext("%(days)d days, rolling") % {"days": self.rolling_days or 0}
+        return str(self.get_window_display())
 
     def __str__(self) -> str:
         subject = self.service or self.token or self.policy or self.end_user or self.tag

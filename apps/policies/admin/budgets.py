@@ -37,7 +37,7 @@ from apps.policies.actions.budgets import (
     budget_update,
 )
 from apps.policies.actions.holds import hold_release
-from apps.policies.admin.gauges import budget_rows, local_time, runs_out, window_words
+from apps.policies.admin.gauges import budget_rows, local_time, runs_out
 from apps.policies.counters.control import holds
 from apps.policies.forms import AdjustForm, BudgetForm
 from apps.policies.models import Budget, BudgetScope
@@ -129,7 +129,7 @@ class BudgetAdmin(ConsoleAdmin):
     @display(description=gettext_lazy("window"), ordering="window")
     def window_shown(self, budget: Budget) -> str:
         """How long it lasts."""
-        return window_words(budget)
+        return budget.window_words()
 
     @display(description=gettext_lazy("spent and held"))
     def gauge(self, budget: Any) -> str:

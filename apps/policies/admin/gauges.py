@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 from apps.audit.readable import money
 from apps.core.numbers import separated
 from apps.policies.counters.reading import LimitState
-from apps.policies.models import Budget, Window
+from apps.policies.models import Budget
 from apps.policies.selectors.budgets import BudgetState
 
 _NEAR, _FULL = 80, 100  # percent
@@ -92,19 +92,12 @@ def budget_rows(states: Iterable[BudgetState]) -> list[dict[str, Any]]:
             "state": state,
             "budget": state.budget,
             "gauge": budget_gauge(state),
-            "window": window_words(state.budget),
+            "window": state.budget.window_words(),
             "resets": local_time(state.ends_at, state.budget),
             "runs_out": runs_out(state),
         }
         for state in states
     ]
-
-
-def window_words(budget: Budget) -> str:
-    """month; 7 days, rolling."""
-    if budget.window == Window.ROLLING:
-        return _("%(days)d days, rolling") % {"days": budget.rolling_days or 0}
-    return str(budget.get_window_display())
 
 
 def runs_out(state: BudgetState) -> str:
