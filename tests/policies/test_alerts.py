@@ -233,7 +233,7 @@ def test_everybody_reads_of_it_in_the_language_that_they_chose_last(
     assert str(said[owner.email]["subject"]) == f"Budget of {organization.slug}: 80 % spent"
     german = said[ana.email]
     text = german.get_payload(decode=True).decode()  # type: ignore[union-attr]  # one part, so bytes
-    assert f"Budget von {organization.slug}" in str(make_header(decode_header(german["subject"])))
+    assert f"Budget ({organization.slug}): 80 % ausgegeben" == str(make_header(decode_header(german["subject"])))
     assert "Zeitraum: gesamt" in text
     assert "Geltungsbereich: Organisation" in text
     assert "Scope" not in text

@@ -15,7 +15,6 @@ from zoneinfo import ZoneInfo
 from django.db import connection
 from django.utils.dateformat import format as date_text
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from apps.audit.models import RequestRecord
 from apps.core.endpoints import MODERATIONS, OUTPUTLESS, WORDLESS
@@ -57,17 +56,13 @@ from apps.policies.selectors.recorded import (
     changes_since,
     limits_then,
 )
+from apps.policies.shown import limit_kind
 from apps.policies.usd import usd_text
 from apps.providers.models import Credential
 from apps.services.models import Token, TokenState
 
 _BYTES_A_TOKEN = 4  # of input, estimated
 _NANO = Decimal(1_000_000_000)
-_LIMITS = {
-    "requests": gettext_lazy("%(scope)s: %(limit)d requests a minute (%(source)s)"),
-    "tokens": gettext_lazy("%(scope)s: %(limit)d tokens a minute (%(source)s)"),
-    "concurrency": gettext_lazy("%(scope)s: %(limit)d requests at once (%(source)s)"),
-}
 
 
 def explain_call(token: Token, asked: Asked) -> Explanation:
@@ -470,8 +465,7 @@ def _by_list(question: str, error: type[GatewayError], denial: Denial | None, as
 
 
 def _limit_text(limit: LimitSeen) -> str:
-    words = {"scope": BudgetScope(limit.scope).label, "limit": limit.limit, "source": limit.source}
-    return str(_LIMITS[limit.kind]) % words
+    return f"{BudgetScope(limit.scope).label}: {limit.limit} {limit_kind(limit.kind)} ({limit.source})"
 
 
 def _route_seen(candidate: Candidate, skipped: str) -> RouteSeen:
