@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core.sealing import Place
 from apps.orgs.models import OwnedRow, SharedRow
+from apps.policies.effective import LIST_NAMES
 from apps.providers.models import Credential
 from apps.services.models import Service, Token
 
@@ -86,17 +87,7 @@ COUNT_FIELDS = (
     "max_input_tokens",
     "max_output_tokens",
 )
-LIST_FIELDS = (
-    "allowed_models",
-    "denied_models",
-    "allowed_providers",
-    "denied_providers",
-    "allowed_endpoints",
-    "denied_endpoints",
-    "allowed_networks",
-    "allowed_hours",
-    "fallback_on",
-)
+LIST_FIELDS = LIST_NAMES
 CHOICE_FIELDS = ("unpriced", "hold_estimate", "store_failure", "untranslatable", "preferred_provider")
 SWITCH_FIELDS = ("hide_served", "cache")
 # Whole numbers, all of them.
