@@ -55,6 +55,7 @@ def test_an_address_that_may_not_be_called_is_not_dialled(upstream: FakeProvider
 
 
 def test_of_several_addresses_the_next_is_tried_where_one_does_not_answer(upstream: FakeProvider) -> None:
+    upstream.answers("")
     url = httpx.URL(upstream.url)
 
     answer = asyncio.run(_exchange("GET", url, ["127.0.0.2", "127.0.0.1"], {"host": "a.example"}, None, 5.0, 0))
