@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from apps.configuration.fields import Field, one_of, switch, text
 from apps.configuration.section import Found, Owner, Section, Stated, Values
 from apps.core.actor import Actor
-from apps.orgs.actions import member_add, member_remove, member_update, owner_appoint, user_create
+from apps.orgs.actions import member_add, member_remove, member_update, owner_appoint, owner_create, user_create
 from apps.orgs.models import Membership, Role
 from apps.orgs.selectors import user_by_email
 
@@ -37,12 +37,15 @@ class Members(Section):
     def add(self, owner: Owner, values: Values, actor: Actor) -> Sequence[str]:
         """Add a person, and the account if there is none."""
         assert owner is not None  # noqa: S101 - the installation has no such section
-        user = user_by_email(values["email"])
+        user, is_owner = user_by_email(values["email"]), values["role"] == Role.OWNER
         notes = []
         if user is None:
-            user = user_create(email=values["email"], password=None, actor=actor)
             notes.append("a new account, without a password: `manage.py sign_in_link` lets its owner in")
-        if values["role"] == Role.OWNER:
+        if user is None and is_owner:
+            user = owner_create(organization=owner, email=values["email"], password=None, actor=actor)
+        elif user is None:
+            user = user_create(email=values["email"], password=None, actor=actor)
+        if is_owner:
             row = owner_appoint(organization=owner, user=user, actor=actor)
         else:
             row = member_add(organization=owner, user=user, role=values["role"], actor=actor)
