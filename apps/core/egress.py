@@ -64,7 +64,11 @@ class Egress:
         if parts.scheme not in {"https", "http"} or not host or port == 0:
             raise EgressRefused(_("The URL must be of the form https://host/path."))
         if parts.username is not None or parts.password is not None:
-            raise EgressRefused(_("The URL must not hold a user name or password: leave them out."))
+            raise EgressRefused(
+                _("The URL must not hold a user name or password: leave them out.")
+                if with_query
+                else _("The URL must not hold a user name or password: the secret has its own field.")
+            )
         if parts.fragment or (parts.query and not with_query):
             raise EgressRefused(
                 _("The URL must not have a fragment.")
