@@ -24,8 +24,9 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from apps.core.actor import Actor
+from apps.core.rowpages import RowForm
 from apps.core.rows import add_errors, one_sentence
-from apps.core.theme import ModelAdmin
+from apps.core.theme import InfinitePaginator, ModelAdmin
 from apps.core.web import request_address
 
 if TYPE_CHECKING:
@@ -209,6 +210,10 @@ class ConsoleAdmin(ModelAdmin):
         """Whether who asks may press the buttons that only show something."""
         return may(request, self.permission_read)
 
+    def has_limits_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """For the buttons that lead to what limits a row."""
+        return may(request, "policies.read")
+
     def has_staff_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """For the buttons that are platform staff's alone."""
         return may(request, "")
@@ -243,8 +248,10 @@ class ConsoleAdmin(ModelAdmin):
     # --- Pages ---
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """With one button: to save."""
+        """With one button: to save; and without links to what who looks may not see."""
         context.update(show_save_and_add_another=False, show_save_and_continue=False)
+        context["show_history"] = may(request, "events.read")
+        context["adminform"] = RowForm(context["adminform"])
         return super().render_change_form(request, context, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
@@ -380,6 +387,7 @@ class ReadOnlyAdmin(ConsoleAdmin):
     """A page over rows that nobody writes here, and of which there may be very many: they are never counted."""
 
     show_full_result_count = False
+    paginator = InfinitePaginator
     show_facets = ShowFacets.NEVER
 
     def has_add_permission(self, request: HttpRequest) -> bool:

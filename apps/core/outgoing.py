@@ -53,6 +53,8 @@ def email_send(*, to: str, subject: str, body: str, message_id: UUID) -> None:
     )
     try:
         message.send()
+    except ValueError as error:  # a domain of letters that no name server's name is made of
+        raise CannotBeSentError(_("this is no address that an e-mail can be sent to")) from error
     except smtplib.SMTPAuthenticationError as error:
         raise NotSentError(_("the mail server refused the user name or password of EMAIL_URL")) from error
     except smtplib.SMTPRecipientsRefused as error:

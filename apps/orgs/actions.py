@@ -209,9 +209,17 @@ def user_update(*, user: User, actor: Actor, **changes: Any) -> User:
 def user_password_set(*, user: User, password: str | None, actor: Actor) -> User:
     """Replace the password, which ends the user's sessions; None leaves sign-in links only. Raises ValidationError."""
     locked = User.objects.select_for_update().get(pk=user.pk)
+    had_one = locked.has_usable_password()
     _set_password(locked, password)
     save_valid(locked)
-    event_record("user.password_set", actor=actor, target=locked, organization_id=None)
+    event_record(
+        "user.password_set",
+        actor=actor,
+        target=locked,
+        organization_id=None,
+        before={"has_password": had_one},
+        after={"has_password": password is not None, "secret_replaced": True},
+    )
     return locked
 
 
@@ -352,6 +360,8 @@ def sign_in_link_use(*, secret: str, address: str | None) -> User:
         actor=Actor(door="admin", label=str(link.user), user_id=link.user.pk, address=address),
         target=link.user,
         organization_id=None,
+        before={"used_at": None},
+        after={"used_at": link.used_at},
     )
     return link.user
 

@@ -93,7 +93,7 @@ class OrganizationAdmin(ConsoleAdmin):
         """By its state."""
         return {"suspend" if row.suspended_at else "resume"}
 
-    @action(description=gettext_lazy("What limits it"), url_path="limits", icon="speed", takes="look")
+    @action(description=gettext_lazy("What limits it"), url_path="limits", icon="speed", takes="limits")
     def limits(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """On to what limits its tokens, together and one by one."""
         self.row_or_404(request, object_id)

@@ -29,6 +29,11 @@ def users_of(organization: Organization | None) -> QuerySet[User]:
     return users.order_by("email").prefetch_related("memberships__organization")
 
 
+def platform_staff() -> QuerySet[User]:
+    """Those who run the installation, by e-mail, also if they are switched off."""
+    return User.objects.filter(is_superuser=True).order_by("email")
+
+
 def membership_of(user: User, organization: Organization) -> Membership | None:
     """How `user` belongs to `organization`, if at all."""
     return Membership.objects.filter(user=user, organization=organization).select_related("user").first()

@@ -126,7 +126,14 @@ def token_rotate(*, token: Token, actor: Actor, grace: timedelta = timedelta(0),
     locked.previous_digest, locked.previous_until = (locked.digest, moment + grace) if grace else (None, None)
     locked.digest, locked.hint, locked.expires_at = token_digest(plaintext), plaintext[-4:], expires_at
     save_valid(locked)
-    event_of_change("token.rotated", actor=actor, target=locked, organization_id=locked.organization_id, before=before)
+    event_of_change(
+        "token.rotated",
+        actor=actor,
+        target=locked,
+        organization_id=locked.organization_id,
+        before=before,
+        besides={"secret_replaced": True},
+    )
     return locked, plaintext
 
 

@@ -115,11 +115,9 @@ class ServiceAdmin(ConsoleAdmin):
     def issue(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """On to the form for a token, with this service chosen."""
         self.row_or_404(request, object_id)
-        return HttpResponse(
-            status=302, headers={"Location": f"{reverse('admin:services_token_add')}?service={object_id}"}
-        )
+        return HttpResponseRedirect(f"{reverse('admin:services_token_add')}?service={object_id}")
 
-    @action(description=gettext_lazy("What limits it"), url_path="limits", icon="speed", takes="look")
+    @action(description=gettext_lazy("What limits it"), url_path="limits", icon="speed", takes="limits")
     def limits(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """On to what limits its tokens."""
         self.row_or_404(request, object_id)
@@ -264,7 +262,7 @@ class TokenAdmin(ConsoleAdmin):
         """A revoked token cannot be revoked again."""
         return {"revoke"} if row.revoked_at is not None else ()
 
-    @action(description=gettext_lazy("What limits it"), url_path="limits", icon="speed", takes="look")
+    @action(description=gettext_lazy("What limits it"), url_path="limits", icon="speed", takes="limits")
     def limits(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """On to what limits this token."""
         self.row_or_404(request, object_id)

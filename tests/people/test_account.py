@@ -2,17 +2,21 @@
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from allauth.account.models import EmailAddress
 from allauth.usersessions.models import UserSession
+from django.contrib.sessions.models import Session
 from django.test import Client
+from django.utils.timezone import now
 
 from apps.orgs.actions import owner_create, user_create
 from apps.orgs.models import Organization, User
 from apps.orgs.people import signup
 from apps.orgs.people.sessions import sessions_end
+from apps.orgs.people.tasks import sessions_tidy
 from tests.control.recorded import events
 from tests.people.conftest import ACTOR, PASSWORD, sign_in
 from tests.support.gateway import eventually
@@ -78,6 +82,43 @@ def test_whether_there_is_an_account_is_not_told_and_strangers_get_no_mail(owner
 def test_links_are_asked_for_five_times_an_hour(owner: User, mail: MailSink) -> None:
     codes = [
         Client().post("/sign-in/forgotten/", {"email": owner.email}, REMOTE_ADDR=f"192.0.2.{n}").status_code
+        for n in range(6)
+    ]
+    assert codes == [302] * 5 + [429]
+
+
+def test_expired_sessions_are_deleted_and_others_are_not(owner: User) -> None:
+    expired, lasting = sign_in(owner), sign_in(owner)
+    Client().get("/sign-in/passkey/", headers={"X-Requested-With": "XMLHttpRequest"})  # a visitor has one too
+    key = lasting.session.session_key
+    Session.objects.exclude(session_key=key).update(expire_date=now() - timedelta(seconds=1))
+    UserSession.objects.update(created_at=now() - timedelta(days=20))
+
+    assert sessions_tidy() == 2
+
+    assert [session.session_key for session in Session.objects.all()] == [key]
+    assert [session.session_key for session in UserSession.objects.all()] == [key]
+    assert (lasting.get("/account/").status_code, expired.get("/account/").status_code) == (200, 302)
+    assert sessions_tidy() == 0
+
+
+def test_a_new_password_leaves_this_session_listed_and_to_be_ended(owner: User) -> None:
+    client = sign_in(owner)
+    client.post("/account/password/", {"oldpassword": PASSWORD, "password1": NEW, "password2": NEW})
+    assert client.get("/account/").status_code == 200
+    other = sign_in(owner, NEW)
+
+    other.post("/account/sessions/")
+
+    assert client.get("/account/").status_code == 302
+    assert other.get("/account/").status_code == 200
+
+
+def test_no_other_word_in_the_form_lifts_that_limit(owner: User, mail: MailSink) -> None:
+    codes = [
+        Client()
+        .post("/sign-in/forgotten/", {"email": owner.email, "login": f"{n}@else.test"}, REMOTE_ADDR=f"192.0.2.{n}")
+        .status_code
         for n in range(6)
     ]
     assert codes == [302] * 5 + [429]

@@ -138,6 +138,7 @@ def invitation_sent(*, invitation: Invitation) -> None:
 def invitation_accept(*, signed: str, user: User, address: str | None) -> Membership:
     """Use it up, and make `user`, who is signed in with the invited address, a member. Raises InvitationRefusedError.
 
+    Raises ValidationError where the organization has no room for more, which leaves the invitation as it was.
     Of two who do at the same moment, one gets in. Who belongs there already stays what they are.
     """
     invitation = invitation_check(_locked_by_secret(signed))
@@ -182,8 +183,8 @@ def invitations_accept_verified(*, user: User, address: str | None) -> list[Memb
     for invitation in open_ones.filter(email=user.email, accepted_at=None, revoked_at=None, expires_at__gt=now()):
         try:
             joined.append(_let_in(invitation_check(invitation), user, address))
-        except InvitationRefusedError:
-            continue  # who invited may not any more: as if there were no invitation
+        except (InvitationRefusedError, ValidationError):
+            continue  # who invited may not any more, or there is no room: as if there were no invitation
     return joined
 
 
@@ -231,7 +232,7 @@ def _let_in(invitation: Invitation, user: User, address: str | None) -> Membersh
         actor=actor,
         target=invitation,
         organization_id=invitation.organization_id,
-        before={"accepted_at": None},
+        before={"accepted_at": None, "accepted_by_id": None},
         after={"accepted_at": invitation.accepted_at, "accepted_by_id": user.pk},
     )
     return membership
@@ -255,7 +256,7 @@ def _inviter_still_may(invitation: Invitation) -> bool:
     inviter: UUID | None = invitation.invited_by_id
     if inviter is None:
         return True
-    actor = Actor(door="admin", label="", user_id=inviter)
+    actor = Actor(door="admin", label="", user_id=inviter, address=None)
     try:
         check_may_give(actor, invitation.organization, invitation.role)
     except ValidationError:

@@ -35,7 +35,7 @@ _confirm = (limited("confirm-person", "10/h", by=person_asked),)
 _forgotten = (
     by_password,
     limited("reset-address", "10/m"),
-    limited("reset-account", "5/h", by=views.account_asked),
+    limited("reset-account", "5/h", by=views.email_asked),
 )
 _new_password = limited("reset-key-address", "20/m")
 _own = (limited("account-person", "30/h", by=person_asked),)

@@ -88,7 +88,12 @@ def sign_in_page(view: View) -> View:
 
 def account_asked(request: HttpRequest) -> str:
     """Whose password is being guessed, whoever guesses."""
-    return request.POST.get("login", request.POST.get("email", "")).strip().lower()
+    return request.POST.get("login", "").strip().lower()
+
+
+def email_asked(request: HttpRequest) -> str:
+    """Who is to get an e-mail, whoever asks for it."""
+    return request.POST.get("email", "").strip().lower()
 
 
 def person_asked(request: HttpRequest) -> str:

@@ -22,7 +22,7 @@ class DirectoryTokenAdmin(ConsoleAdmin):
     """Directory tokens: issue and revoke. A token's plaintext is shown on one page, once."""
 
     permission_read = "keys.read"
-    permission_write = "keys.write"
+    permission_write = "organization.write"  # owners: a directory ends memberships, theirs too
     list_display = ("name", "shown", "organization", "state", "last_used_at", "created_at")
     list_select_related = ("organization",)
     search_fields = ("name", "hint", "organization__name", "organization__slug")

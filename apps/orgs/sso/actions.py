@@ -24,6 +24,7 @@ from apps.orgs.sso.refusals import (
     CONNECTED_ELSEWHERE,
     EMAIL_MISSING,
     NO_ORGANIZATION,
+    NOT_ADMITTED,
     NOT_INVITED,
     SWITCHED_OFF,
     UNCONFIRMED,
@@ -86,6 +87,7 @@ def identity_disconnect(*, identity: Identity, actor: Actor) -> None:
     locked.delete()
 
 
+@transaction.atomic
 def refusal_record(*, refusal: SsoRefused, address: str | None) -> None:
     """Leave an event of a sign-in that was begun here and refused."""
     person = refusal.person
@@ -148,9 +150,12 @@ def _newcomer(person: Person, address: str | None) -> Identity:
         raise SsoRefused(EMAIL_MISSING, one_sentence(error), person=person) from error
     joined = invitations_accept_verified(user=user, address=address)
     if settings.OIDC_AUTO_JOIN and home is not None and home not in roles:
-        member_join(organization=home, user=user, role=Role.MEMBER, actor=actor)
+        try:
+            member_join(organization=home, user=user, role=Role.MEMBER, actor=actor)
+        except ValidationError as error:
+            raise SsoRefused(NOT_ADMITTED, one_sentence(error), person=person) from error
     elif not joined and not settings.OIDC_AUTO_JOIN:
-        raise SsoRefused(NOT_INVITED, "whoever invited them no longer may", person=person)
+        raise SsoRefused(NOT_INVITED, "whoever invited them no longer may, or there is no room", person=person)
     return _connected(user, person, _as(user, address))
 
 
@@ -197,7 +202,11 @@ def _follow_groups(identity: Identity, person: Person, address: str | None) -> N
         if membership is None:
             if not settings.OIDC_AUTO_JOIN:
                 continue
-            membership = member_join(organization=organization, user=identity.user, role=role, actor=actor)
+            try:
+                membership = member_join(organization=organization, user=identity.user, role=role, actor=actor)
+            except ValidationError as refusal:
+                log.warning("single sign-on: %s does not join %s: %s", identity.user, organization, refusal)
+                continue
         if _set_role(membership, role, actor):
             given[str(organization.pk)] = role
     for key in given.keys() - {str(organization.pk) for organization in wanted}:

@@ -35,7 +35,13 @@ def webhook_rotate_secret(*, webhook: Webhook, actor: Actor) -> str:
     locked = Webhook.objects.select_for_update().get(pk=webhook.pk)
     plaintext = _seal_new(locked)
     locked.save(update_fields=["sealed_secret"])
-    event_record("webhook.secret_rotated", actor=actor, target=locked, organization_id=locked.organization_id)
+    event_record(
+        "webhook.secret_rotated",
+        actor=actor,
+        target=locked,
+        organization_id=locked.organization_id,
+        after={"secret_replaced": True},
+    )
     return plaintext
 
 

@@ -37,7 +37,6 @@ class AliasAdmin(ConsoleAdmin):
     list_select_related = ("organization",)
     ordering = ("name",)
     search_fields = ("name", "organization__name", "organization__slug")
-    show_full_result_count = False
     autocomplete_fields = ("organization",)
     fields = ("name", "organization", "strategy", "targets", "enabled")
     actions_detail = ("remove",)

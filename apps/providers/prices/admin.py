@@ -214,6 +214,7 @@ class PriceAdmin(ConsoleAdmin):
             until=min((moment for moment in later if moment > row.effective_from), default=None),
             history=history,
             is_link=row.source.startswith(("https://", "http://")),
+            may_withdraw=row.withdrawn_at is None and self.has_act_permission(request, object_id),
         )
 
     withdraw = row_action(
