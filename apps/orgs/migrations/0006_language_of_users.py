@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("orgs", "0004_hosted_credentials")]
+    dependencies = [("orgs", "0005_sign_up")]
 
     operations = [
         migrations.AddField(
