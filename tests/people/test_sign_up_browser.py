@@ -5,23 +5,24 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
 from apps.orgs.actions import organization_create, user_create
 from apps.orgs.models import Membership, Organization, User
 from apps.orgs.signup.actions import sign_up_domains_set
 from tests.people.conftest import PASSWORD
 from tests.people.test_account import arrived, link_in
-from tests.people.test_browser import CHROMIUM, browser, page
+from tests.people.test_browser import page
 from tests.people.test_sign_up import COMMAND
+from tests.support.browser import needs_chromium, overflow
 
 if TYPE_CHECKING:
     from tests.support.mail import MailSink
 
-__all__ = ["browser", "page"]
+__all__ = ["page"]
 
 pytestmark = [
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium: apt-get install chromium"),
+    needs_chromium,
     pytest.mark.django_db(transaction=True),  # the server is another thread, with a connection of its own
 ]
 
@@ -41,8 +42,7 @@ def look(page: Page, name: str, *, again: bool = True) -> None:
         page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
         if again:  # the theme follows the system when a page is opened
             page.reload()
-        over: int = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert over <= 0, (name, kind)
+        assert overflow(page) <= 0, (name, kind)
         unlabelled: list[str] = page.evaluate(
             "[...document.querySelectorAll('main input:not([type=hidden])')].filter(f => !f.labels.length).map(f => f.id)"
         )
@@ -77,7 +77,7 @@ def test_somebody_new_makes_an_account_by_keyboard_alone(page: Page, ana: User, 
     assert Membership.objects.get().user.email == "nora@acme.test"
 
 
-def test_somebody_with_an_account_joins_with_one_button(browser: BrowserContext, page: Page, ana: User) -> None:
+def test_somebody_with_an_account_joins_with_one_button(page: Page, ana: User) -> None:
     page.goto("/sign-in/?next=/organizations/")
     page.get_by_label("E-mail").fill(ana.email)
     page.get_by_label("Password").fill(PASSWORD)
