@@ -250,6 +250,7 @@ def test_who_has_an_account_is_offered_to_join_and_does_with_one_button(open_acm
     user = user_create(email="ana@acme.test", password=PASSWORD, actor=COMMAND)
     client = sign_in(user)
     assert not Membership.objects.exists(), "signing in alone makes nobody a member"
+    assert 'href="/organizations/">See what you may join' in client.get("/admin/").content.decode()
     page = client.get("/organizations/").content.decode()
     (form,) = re.findall(r'action="(/organizations/[^"]+/join/)"', page)
     assert "/join/" in page
