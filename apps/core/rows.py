@@ -1,9 +1,12 @@
-"""Saving a row so that a broken rule is always a ValidationError, races included."""
+"""Saving a row so that a broken rule is always a ValidationError, races included; and telling it to whoever asked."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import IntegrityError, connection, models, transaction
+from django.forms import BaseForm
 from psycopg.errors import UniqueViolation
 
 
@@ -37,6 +40,17 @@ def _taken(row: models.Model, error: IntegrityError) -> ValidationError | None:
         return None
     refusal = row.unique_error_message(type(row), names)
     return ValidationError({names[0]: refusal} if len(names) == 1 else refusal)
+
+
+def add_errors(form: BaseForm, error: ValidationError, renamed: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Put what an action refused at the form's fields; what is about none of them stands above all.
+
+    `renamed`: the form's name for a field of the row's.
+    """
+    by_field = error.error_dict if hasattr(error, "error_dict") else {NON_FIELD_ERRORS: error.error_list}
+    for name, errors in by_field.items():
+        field = renamed.get(name, name)
+        form.add_error(field if field in form.fields else None, errors)
 
 
 def one_sentence(error: ValidationError) -> str:
