@@ -17,8 +17,9 @@ from django.utils.translation import gettext as _
 from apps.audit.actions import differences, event_record, facts
 from apps.core.actor import Actor
 from apps.core.rows import save_valid
+from apps.orgs.domains import plain_address
 from apps.orgs.giving import check_may_give, check_may_open_content, giver_role
-from apps.orgs.models import Membership, Organization, Role, SignInLink, User
+from apps.orgs.models import FormerMember, Membership, Organization, Role, SignInLink, User
 from apps.orgs.tenancy.chosen import check_room, tenancy
 from apps.orgs.tenancy.signals import (
     member_joined,
@@ -35,6 +36,7 @@ _ORGANIZATION_FIELDS = {
     "members_manage_services",
     "members_manage_tokens",
     "require_second_factor",
+    "sign_up_role",
 }
 SIGN_IN_LINK_LIFETIME = timedelta(hours=1)
 
@@ -291,7 +293,7 @@ def member_remove(*, membership: Membership, actor: Actor) -> None:
 def member_end(*, membership: Membership, actor: Actor) -> None:
     """End a membership, as the directory decides that the organization's people come from (SCIM, single sign-on).
 
-    Raises ValidationError if the organization would be left without an owner.
+    No sign-up domain brings the person back. Raises ValidationError if the organization would be left without an owner.
     """
     locked = _locked_membership(membership)
     if locked.role == Role.OWNER:
@@ -304,7 +306,17 @@ def member_end(*, membership: Membership, actor: Actor) -> None:
         before=facts(locked),
     )
     member_left.send(Membership, membership=locked, actor=actor)
+    former_member_note(organization=locked.organization, user=locked.user)
     locked.delete()
+
+
+@transaction.atomic
+def former_member_note(*, organization: Organization, user: User) -> None:
+    """Remember that no sign-up domain lets `user` in: who does not belong there any more, or is not to.
+
+    The event is the caller's.
+    """
+    FormerMember.objects.get_or_create(organization=organization, user=user, address=plain_address(user.email))
 
 
 # --- Sign-in links ---

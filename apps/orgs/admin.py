@@ -30,21 +30,23 @@ from apps.orgs.actions import (
     user_password_set,
     user_update,
 )
-from apps.orgs.forms import MembershipForm, PasswordForm, UserAddForm
+from apps.orgs.forms import MembershipForm, OrganizationForm, PasswordForm, UserAddForm
 from apps.orgs.models import Membership, Organization, Role, User
+from apps.orgs.signup.actions import sign_up_domains_set
 
 admin.site.unregister(Group)  # roles come with memberships
 
 
 @admin.register(Organization)
 class OrganizationAdmin(ConsoleAdmin):
-    """Organizations: add, rename, suspend."""
+    """Organizations: add, rename, suspend, say who may join by themselves."""
 
     permission_read = "organization.read"
     permission_write = "organization.write"
     organization_lookup = "pk"
     list_display = ("name", "slug", "timezone", "state", "created_at")
     search_fields = ("name", "slug")
+    form = OrganizationForm
     fields = (
         "name",
         "slug",
@@ -52,6 +54,8 @@ class OrganizationAdmin(ConsoleAdmin):
         "members_manage_services",
         "members_manage_tokens",
         "require_second_factor",
+        "sign_up_domains",
+        "sign_up_role",
         "hosted_credentials",
     )
     actions_detail = ("limits", "suspend", "resume")
@@ -62,6 +66,11 @@ class OrganizationAdmin(ConsoleAdmin):
     def state(self, organization: Organization) -> tuple[str, str]:
         """Whether its tokens are accepted."""
         return ("suspended", _("suspended")) if organization.suspended_at else ("active", _("active"))
+
+    @display(description=gettext_lazy("sign-up domains"))
+    def sign_up_domains(self, organization: Organization) -> str:
+        """For who may only look."""
+        return ", ".join(organization.sign_up_domain_names) or "—"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Platform staff alone."""
@@ -80,10 +89,13 @@ class OrganizationAdmin(ConsoleAdmin):
             return self.perform_change(request, row, others)
 
     def perform_change(self, request: HttpRequest, row: Any, changes: Mapping[str, Any]) -> Organization:
-        """Change its name, slug or time zone, what its members may, or what it is entitled to."""
+        """Change its name, slug or time zone, what its members may, who joins by themselves, or what it is entitled to."""
         actor = request_actor(request)
-        settings_ = {name: value for name, value in changes.items() if name != "hosted_credentials"}
+        apart = ("hosted_credentials", "sign_up_domains")
+        settings_ = {name: value for name, value in changes.items() if name not in apart}
         with transaction.atomic():
+            if "sign_up_domains" in changes:
+                sign_up_domains_set(organization=row, domains=changes["sign_up_domains"].split(), actor=actor)
             if "hosted_credentials" in changes:
                 organization_entitle(organization=row, hosted_credentials=changes["hosted_credentials"], actor=actor)
             return organization_update(organization=row, actor=actor, **settings_)

@@ -42,6 +42,7 @@ from apps.orgs.scim import actions as scim
 from apps.orgs.scim.models import DirectoryGroup
 from apps.orgs.secrets import secrets_reseal
 from apps.orgs.setup import actions as setup
+from apps.orgs.signup import actions as signup
 from apps.orgs.sso import actions as sso
 from apps.orgs.sso.claims import Person
 from apps.orgs.sso.models import Identity
@@ -75,6 +76,7 @@ WITHOUT = {
     "apps.audit.actions.facts": _ASKS,
     "apps.audit.actions.differences": _ASKS,
     "apps.objects.actions.objects_forget": _NOBODYS,
+    "apps.orgs.actions.former_member_note": "is a part of what its callers leave an event of",
     "apps.orgs.actions.sign_in_digest": _ASKS,
     "apps.orgs.actions.sign_in_link_check": _ASKS,
     "apps.orgs.giving.check_may_give": _ASKS,
@@ -86,6 +88,8 @@ WITHOUT = {
     "apps.orgs.invitations.actions.invitation_sent": _NOBODYS,
     "apps.orgs.setup.actions.is_set_up": _ASKS,
     "apps.orgs.setup.actions.setup_code": _ASKS,
+    "apps.orgs.scim.actions.directory_take_turns": _ASKS,
+    "apps.orgs.signup.actions.check_sign_up": _ASKS,
     "apps.orgs.sso.actions.must_confirm": _ASKS,
     "apps.policies.actions.budgets.budget_of": _ASKS,
     "apps.policies.actions.budgets.checked_end_user": _ASKS,
@@ -189,6 +193,10 @@ class World:
         return Authenticator.objects.create(
             user=self.ana, type="totp", data={"secret": SecondFactorAdapter().encrypt("JBSWY3DPEHPK3PXP")}
         )
+
+    def open_acme(self) -> None:
+        """Let people of its domain join."""
+        signup.sign_up_domains_set(organization=self.acme, domains=["acme.test"], actor=SYSTEM)
 
     def another_sealing_key(self) -> None:
         """Begin a rotation, after everything was sealed with the key before."""
@@ -349,6 +357,31 @@ doing(
 )
 
 # --- Invitations, keys, the directory, single sign-on ---
+
+_SIGN_UP = "apps.orgs.signup.actions."
+doing(
+    f"{_SIGN_UP}sign_up_domains_set",
+    lambda w: signup.sign_up_domains_set(organization=w.acme, domains=["acme.test"], actor=w.actor),
+    {"organization.updated": "~"},
+)
+doing(
+    f"{_SIGN_UP}sign_up",
+    lambda w: signup.sign_up(email="zoe@acme.test", name="Zoe", password=PASSWORD, address=w.address),
+    {"user.created": "+", "membership.created": "+", "sign_up_domain.used": "+"},
+    before=World.open_acme,
+)
+doing(
+    f"{_SIGN_UP}organization_join",
+    lambda w: signup.organization_join(organization=w.acme, user=w.ana, address=w.address),
+    {"membership.created": "+", "sign_up_domain.used": "+"},
+    before=World.open_acme,
+)
+doing(
+    f"{_SIGN_UP}newcomer_join",
+    lambda w: signup.newcomer_join(user=w.ana, address=w.address),
+    {"membership.created": "+", "sign_up_domain.used": "+"},
+    before=World.open_acme,
+)
 
 _INVITATIONS = "apps.orgs.invitations.actions."
 doing(

@@ -30,6 +30,7 @@ from apps.orgs.people.middleware import has_second_factor
 from apps.orgs.people.passwords import passwords_are_allowed
 from apps.orgs.people.sessions import session_end, sessions_end, sessions_of
 from apps.orgs.selectors import sign_in_link_for
+from apps.orgs.signup.selectors import organization_offered
 
 type View = Callable[..., HttpResponseBase]
 
@@ -109,7 +110,8 @@ def to_sign_in(request: HttpRequest) -> HttpResponse:
     Who is signed in and comes here may not open the console; to be led back there would be a circle.
     """
     if request.user.is_authenticated:
-        return outside_page(request, "account/no_console.html", {}, status=403)
+        words = {"offered": organization_offered(request.user)}
+        return outside_page(request, "account/no_console.html", words, status=403)
     following = request.GET.get(REDIRECT_FIELD_NAME)
     query = f"?{urlencode({REDIRECT_FIELD_NAME: following})}" if following else ""
     return HttpResponseRedirect(reverse("account_login") + query)

@@ -16,7 +16,14 @@ from apps.audit.actions import differences, event_record, facts
 from apps.core.actor import Actor
 from apps.core.bearer import bearer_digest, bearer_generate
 from apps.core.rows import save_valid
-from apps.orgs.actions import member_end, member_join, member_set_role, user_create, user_update
+from apps.orgs.actions import (
+    former_member_note,
+    member_end,
+    member_join,
+    member_set_role,
+    user_create,
+    user_update,
+)
 from apps.orgs.giving import check_may_give, giver_role
 from apps.orgs.keys.actions import keys_revoke_of
 from apps.orgs.models import Membership, Organization, Role, User
@@ -114,6 +121,8 @@ def directory_user_create(*, organization: Organization, account: Account, actor
     )
     if account.active is not False:
         _activate(known, actor)
+    else:
+        former_member_note(organization=organization, user=user)  # no sign-up domain lets them in meanwhile
     return known
 
 
@@ -317,6 +326,7 @@ def _deactivate(known: DirectoryUser, actor: Actor) -> None:
     membership = Membership.objects.filter(user=known.user, organization=known.organization_id).first()
     if membership is not None:
         member_end(membership=membership, actor=actor)
+    former_member_note(organization=known.organization, user=known.user)
     known.active = False
     known.role_given = ""
     known.switched_off = known.user.is_active and _is_the_directorys(known)

@@ -12,10 +12,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.core.console import request_actor
-from apps.core.tenancy import as_installation
+from apps.core.tenancy import as_installation, at_the_door
 from apps.core.web import limited, outside_page
 from apps.orgs.access import access_of, choose_organization, memberships_of, organizations_of
 from apps.orgs.models import User
+from apps.orgs.signup.selectors import organization_offered
 from apps.orgs.tenancy.actions import organization_start
 from apps.orgs.tenancy.chosen import tenancy
 from apps.orgs.tenancy.forms import StartForm
@@ -25,7 +26,7 @@ from apps.orgs.tenancy.forms import StartForm
 @login_required
 @require_http_methods(["GET", "HEAD"])
 def organizations(request: HttpRequest) -> HttpResponse:
-    """One's organizations, and a form for another where the installation lets one start it."""
+    """One's organizations, what one may join, and a form for another where the installation lets one start it."""
     return _page(request, StartForm())
 
 
@@ -64,9 +65,12 @@ def start(request: HttpRequest) -> HttpResponse:
 
 
 def _page(request: HttpRequest, form: StartForm, *, status: int = 200) -> HttpResponse:
-    access = access_of(request)
+    access, person = access_of(request), _person(request)
+    with at_the_door():  # whoever may join is not a member yet
+        offered = organization_offered(person)
     context = {
-        "memberships": memberships_of(_person(request)),
+        "memberships": memberships_of(person),
+        "offered": offered,
         "current": access.organization if access is not None else None,
         "is_platform_staff": access is not None and access.is_platform_staff,
         "form": form if _may_start(request) else None,
