@@ -267,3 +267,18 @@ def test_people_choose_a_language_that_is_offered(owner: User, settings: Any) ->
     assert settings.LANGUAGE_COOKIE_NAME not in client.cookies
     client.post("/account/", {"name": "Ana", "language": "de"})
     assert client.cookies[settings.LANGUAGE_COOKIE_NAME].value == "de"
+    owner.refresh_from_db()
+    assert (owner.name, owner.language) == ("Ana", "de")
+
+
+def test_a_language_chosen_on_any_page_is_that_of_e_mails_too(owner: User) -> None:
+    client = sign_in(owner)
+
+    client.post("/language/", {"language": "es", "next": "/account/"})
+
+    owner.refresh_from_db()
+    assert owner.language == "es"
+    client.post("/language/", {"language": "xx"})
+    Client().post("/language/", {"language": "de"})
+    owner.refresh_from_db()
+    assert owner.language == "es"
