@@ -49,7 +49,8 @@ class ServiceAdmin(ConsoleAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """With what the list shows of the tokens."""
         tokens = Token.objects.filter(service=OuterRef("pk")).order_by().values("service")
-        live = tokens.live(now()).annotate(count=Count("pk")).values("count")
+        expired = Q(expires_at__lte=now())
+        live = tokens.filter(revoked_at=None).exclude(expired).annotate(count=Count("pk")).values("count")
         # Of the rows that are shown alone: joined, the tokens of every service would be counted first.
         services = (
             super()
