@@ -20,6 +20,6 @@ DROP INDEX audit_record_organization_tagged;
 class Migration(migrations.Migration):
     """Keep an organization's records quick to filter, however many the others have."""
 
-    dependencies = [("audit", "0004_isolation")]
+    dependencies = [("audit", "0005_events_at_the_door")]
 
     operations = [migrations.RunSQL(INDEXES, REVERSE)]
