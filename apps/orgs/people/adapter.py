@@ -8,7 +8,9 @@ from allauth.account.models import EmailAddress
 from allauth.core import context as current
 from allauth.mfa.adapter import DefaultMFAAdapter
 from django.conf import settings
+from django.contrib import messages
 from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
 from django.forms import BaseForm
 from django.http import HttpRequest
 from django.urls import reverse
@@ -68,6 +70,16 @@ class PeopleAdapter(DefaultAccountAdapter):
         EmailAddress.objects.filter(user=made).delete()  # allauth makes it, and insists on being first
         user.__dict__.update(made.__dict__)
         return user
+
+    def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
+        """Make a proved e-mail the person's own, whole or not at all. False: another account has it by now."""
+        try:
+            with transaction.atomic():
+                confirmed: bool = super().confirm_email(request, email_address)
+        except IntegrityError:
+            messages.error(request, _("Another account has the e-mail %(email)s.") % {"email": email_address.email})
+            return False
+        return confirmed
 
     def set_password(self, user: User, password: str) -> None:
         """Set it as every password is set: with an admin event."""
