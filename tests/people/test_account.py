@@ -1,7 +1,6 @@
 """One's own account: a new password, another e-mail, the browsers in which one is signed in."""
 
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +13,6 @@ from django.utils.timezone import now
 
 from apps.orgs.actions import owner_create, user_create
 from apps.orgs.models import Organization, User
-from apps.orgs.people import signup
 from apps.orgs.people.sessions import sessions_end
 from apps.orgs.people.tasks import sessions_tidy
 from tests.control.recorded import events
@@ -277,46 +275,6 @@ def test_every_page_of_an_account_opens_and_is_kept_by_nobody(owner: User, path:
     assert "<script>" not in response.content.decode()
 
 
-# --- Where a rule opens sign-up ---
-
-
-@pytest.fixture
-def open_to_acme() -> Iterator[None]:
-    """As an organization's own rule would: whoever shows an e-mail of its domain."""
-    signup._rules.append(lambda _request, email: email is None or email.endswith("@acme.test"))
-    yield
-    signup._rules.pop()
-
-
-@pytest.mark.usefixtures("db", "open_to_acme")
-def test_where_a_rule_opens_it_people_sign_up_and_prove_their_e_mail(mail: MailSink) -> None:
-    form = {"password1": PASSWORD, "password2": PASSWORD}
-    refused = Client().post("/sign-in/new/", {**form, "email": "ana@elsewhere.test"})
-    assert "may not sign up here" in refused.content.decode()
-    assert not User.objects.exists()
-
-    client = Client()
-    client.post("/sign-in/new/", {**form, "email": "Ana@acme.test"})
-    user = User.objects.get()
-    assert (user.email, user.is_superuser) == ("ana@acme.test", False)
-    assert client.get("/account/").status_code == 302
-
-    Client().post(link_in(arrived(mail, 1)[0][2]))
-    assert sign_in(user).get("/account/").status_code == 200
-    assert [event.target_id for event in events("user.created")] == [user.pk]
-
-
-@pytest.mark.usefixtures("open_to_acme")
-def test_signing_up_with_an_e_mail_that_has_an_account_tells_nobody(owner: User, mail: MailSink) -> None:
-    form = {"password1": NEW, "password2": NEW}
-    fresh = Client().post("/sign-in/new/", {**form, "email": "new@acme.test"})
-    taken = Client().post("/sign-in/new/", {**form, "email": owner.email})
-
-    assert (fresh.status_code, fresh["Location"]) == (taken.status_code, taken["Location"])
-    assert User.objects.count() == 2
-    assert Client().post("/sign-in/", {"login": owner.email, "password": NEW}).status_code == 200
-
-
 def test_people_choose_a_language_that_is_offered(owner: User, settings: Any) -> None:
     settings.LANGUAGES = [("en", "English"), ("de", "Deutsch")]
     client = sign_in(owner)
@@ -324,3 +282,18 @@ def test_people_choose_a_language_that_is_offered(owner: User, settings: Any) ->
     assert settings.LANGUAGE_COOKIE_NAME not in client.cookies
     client.post("/account/", {"name": "Ana", "language": "de"})
     assert client.cookies[settings.LANGUAGE_COOKIE_NAME].value == "de"
+    owner.refresh_from_db()
+    assert (owner.name, owner.language) == ("Ana", "de")
+
+
+def test_a_language_chosen_on_any_page_is_that_of_e_mails_too(owner: User) -> None:
+    client = sign_in(owner)
+
+    client.post("/language/", {"language": "es", "next": "/account/"})
+
+    owner.refresh_from_db()
+    assert owner.language == "es"
+    client.post("/language/", {"language": "xx"})
+    Client().post("/language/", {"language": "de"})
+    owner.refresh_from_db()
+    assert owner.language == "es"
