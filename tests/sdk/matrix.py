@@ -4,14 +4,15 @@ import argparse
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from tests.sdk.cells import LOSSES, UNASKED, Loss, cells
+from tests.sdk.cells import LOSSES, UNASKED, UNKNOWN, How, cells
 from tests.sdk.clients import DIALECTS
 from tests.sdk.features import FEATURES
-from tests.sdk.upstreams import UPSTREAMS
+from tests.sdk.upstreams import CHATS, UPSTREAMS, Upstream
+from tests.sdk.upstreams import DIALECTS as OF_DIALECTS
 
 PAGE = Path(__file__).parents[2] / "docs/matrix.md"
 _TITLES: Mapping[str, str] = {
@@ -67,36 +68,46 @@ def _sections() -> Iterator[str]:
         yield ""
         yield f"{', '.join(names)}."
         yield ""
-        yield f"| | {' | '.join(upstream.title for upstream in UPSTREAMS)} |"
-        yield f"|---|{'---|' * len(UPSTREAMS)}"
-        for name, feature in FEATURES.items():
-            said = " | ".join(_said(dialect, upstream.name, name) for upstream in UPSTREAMS)
-            yield f"| {feature.title} | {said} |"
-        yield ""
+        for upstreams in (OF_DIALECTS, CHATS):
+            yield from _table(dialect, upstreams)
         if reasons := _reasons(dialect):
             yield from (f"* {reason}." for reason in reasons)
             yield ""
 
 
+def _table(dialect: str, upstreams: Sequence[Upstream]) -> Iterator[str]:
+    yield f"| | {' | '.join(upstream.title for upstream in upstreams)} |"
+    yield f"|---|{'---|' * len(upstreams)}"
+    for name, feature in FEATURES.items():
+        said = " | ".join(_said(dialect, upstream.name, name) for upstream in upstreams)
+        yield f"| {feature.title} | {said} |"
+    yield ""
+
+
+_HOW: Mapping[How, str] = {
+    "refused": "refused: `{}`",
+    "hint": "without `{}`",
+    "by it": "refused by it: `{}`",
+    "unheeded": "not heeded by it: `{}`",
+}
+
+
 def _said(dialect: str, upstream: str, feature: str) -> str:
-    if (dialect, feature) in UNASKED:
+    if (dialect, feature) in UNASKED or (upstream, feature) in UNKNOWN:
         return "none"
     loss = LOSSES.get((dialect, upstream, feature))
-    if loss is None:
-        return "✓"
-    return f"without `{loss.param}`" if loss.is_hint else f"refused: `{loss.param}`"
+    return "✓" if loss is None else _HOW[loss.how].format(loss.param)
 
 
 def _reasons(dialect: str) -> list[str]:
-    """Why, each once, in the table's order."""
+    """Why, each once, in the tables' order."""
     found: dict[str, None] = {}
     for name in FEATURES:
-        if reason := UNASKED.get((dialect, name)):
-            found[reason] = None
-        for upstream in UPSTREAMS:
-            loss: Loss | None = LOSSES.get((dialect, upstream.name, name))
-            if loss is not None:
-                found[loss.reason] = None
+        reasons = [UNASKED.get((dialect, name))]
+        reasons += [UNKNOWN.get((upstream.name, name)) for upstream in UPSTREAMS]
+        losses = (LOSSES.get((dialect, upstream.name, name)) for upstream in UPSTREAMS)
+        reasons += [loss.reason for loss in losses if loss is not None]
+        found |= {reason: None for reason in reasons if reason}
     return list(found)
 
 
