@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tests.support.tenant import Tenant
 
 
+@pytest.mark.timeout(400)  # the first of them waits for all providers to be added
 @pytest.mark.parametrize("cell", list(cells()), ids=str)
 def test_cell(cell: Cell, tollgate: "Tenant", client_named: Callable[..., Client]) -> None:
     """What is kept is kept under a policy that refuses every loss; a hint is lost only where losses are told, as by default."""
