@@ -307,20 +307,18 @@ class MendedChatMeter(ChatMeter):
 
     def feed(self, chunk: bytes) -> bytes:
         """As above."""
-        was_inside = self.is_inside_event
-        return self._mended(super().feed(chunk), inside=was_inside or self.is_inside_event)
+        was_inside = self._released
+        out = super().feed(chunk)
+        # A part of an event that is too large to be looked into passes as it is.
+        return out if was_inside or self._released or not needs_mending(out) else self._mended(out)
 
     def finish(self) -> bytes:
         """As above."""
-        was_inside = self.is_inside_event
-        return self._mended(super().finish(), inside=was_inside)
+        was_inside = self._released
+        out = super().finish()
+        return out if was_inside or not needs_mending(out) else self._mended(out)
 
-    def _mended(self, out: bytes, *, inside: bool) -> bytes:
-        """What goes on. `inside`: some of it is a part of an event that is too large to be looked into."""
-        if not out or inside:
-            return out
-        if not needs_mending(out):
-            return out
+    def _mended(self, out: bytes) -> bytes:
         kept = []
         for event in split_events(out):
             kept.append(mended_event(event, told_role=self._told_role, takes_filters=self._takes_filters))

@@ -24,24 +24,30 @@ _TITLES: Mapping[str, str] = {
 _INTRO = """# The matrix
 
 Which official client was tried against which provider, with what. Each cell is a test ([`tests/sdk`](../tests/sdk)): the client,
-as its maker publishes it, calls a gateway, and the gateway calls a provider of that dialect: simulated on a socket, with answers
-of the shapes that the public API references show, and refusing what they do not allow. The answer is made from what arrives, so
-that it proves that instructions, text, picture, tool and results have arrived unharmed. Text, calls, thoughts, the reason to end
-and the tokens are compared with what the provider said.
+as its maker publishes it, calls a gateway, and the gateway calls a provider: simulated on a socket, with answers of the shapes that
+the public API references show, and refusing what they do not allow. The answer is made from what arrives, so that it proves that
+instructions, text, picture, tool and results have arrived unharmed. Text, calls, thoughts, the reason to end and the tokens are
+compared with what the provider said.
 
 | | |
 |---|---|
 | ✓ | kept, under a policy that refuses every loss (`--untranslatable strict`) |
 | without `x` | answered without a hint, which `x-tollgate-dropped` names; `strict` refuses the call |
 | refused: `x` | 400 `unsupported_parameter`, naming the field: an answer without it would be another |
-| none | the client's own API has no words for it |
+| refused by it: `x` | the provider refuses the field: its own 400 or 422, as an error of the client's |
+| not heeded by it: `x` | the provider answers as if the field were not there |
+| none | the client's own API, or the provider's, has no words for it |
+
+The first table of a dialect has one provider of each dialect, the second those whose chat is not quite OpenAI's. Clients of chat
+ask these as they are, so that what one of them refuses is its own to say; requests of other clients are translated, and refused
+before it is asked.
 
 *Thinking*: chat has no field to ask for the text of thoughts. Its clients read it where the provider shows it unasked, and keep
 its proof elsewhere. *Thoughts kept over tools*: the model thinks and calls two tools; beside their results it gets its thoughts
 back, with its signature. *Failure in mid-stream*, *stream that breaks off*: the text until then, and then an error of the
 client's own, never what looks like an end. Errors are those that the client knows: 429 as its error for rate limits, with the
 time to wait where it reads one, and an overload as a status that it tries again. [Translation](translation.md) says more about
-what is kept and lost.
+what is kept and lost, [providers](providers.md#what-is-changed-for-whom) what is changed for whom.
 """
 _COMMAND = "python -m tests.sdk.matrix --write"
 
@@ -54,7 +60,7 @@ def render() -> str:
 def _providers() -> Iterator[str]:
     yield "## Providers"
     yield ""
-    yield "| provider's dialect | tried as |"
+    yield "| provider | tried as |"
     yield "|---|---|"
     for upstream in UPSTREAMS:
         yield f"| {upstream.title} | `{upstream.provider}`, {upstream.about} |"

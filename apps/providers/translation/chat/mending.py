@@ -14,8 +14,10 @@ from apps.providers.translation.chat.answers_read import arguments_text, content
 from apps.providers.translation.chat.errors import failure_in
 from apps.providers.translation.form import Json, Text, Thinking
 
-# What is looked into. Quotes within a text are escaped, so that none of these is ever said in one.
-_PARTS = re.compile(rb'"content"\s*:\s*\[|"arguments"\s*:\s*\{|"finish_reason"\s*:\s*"model_length"')
+# What is looked into, written without spaces or with one. Quotes within a text are escaped: none of these is ever said in one.
+_LISTED, _LISTED_SPACED = b'"content":[', b'"content": ['
+_MEANT, _MEANT_SPACED = b'"arguments":{', b'"arguments": {'
+_LIMITED = b'"model_length"'
 _FILTERS = b'"prompt_filter_results"'
 _CHOICES = b'"choices"'
 _DATA = b"data:"
@@ -25,7 +27,7 @@ _FAILED = 502
 
 def mended_answer(body: bytes) -> bytes:
     """A whole answer, for which OpenAI's clients have a text as content and text as arguments."""
-    if _PARTS.search(body) is None:
+    if not _has_parts(body):
         return body
     try:
         said = loads(body)
@@ -38,11 +40,18 @@ def needs_mending(events: bytes) -> bool:
     """Whether any of these events may have to be put right. Asked of every piece of a stream: most hold nothing of the kind."""
     return (
         b'"role"' in events
-        or _FILTERS in events
-        or b'"model_length"' in events
         or events.count(_CHOICES) < events.count(_DATA)
-        or _PARTS.search(events) is not None
+        or _FILTERS in events
+        or _LISTED in events
+        or _LISTED_SPACED in events
+        or _MEANT in events
+        or _MEANT_SPACED in events
+        or _LIMITED in events
     )
+
+
+def _has_parts(said: bytes) -> bool:
+    return any(each in said for each in (_LISTED, _LISTED_SPACED, _MEANT, _MEANT_SPACED, _LIMITED))
 
 
 def mended_event(event: bytes, *, told_role: bool, takes_filters: bool) -> bytes:
@@ -55,7 +64,7 @@ def mended_event(event: bytes, *, told_role: bool, takes_filters: bool) -> bytes
         return _failure(event)
     if _FILTERS in event and not takes_filters and _is_empty(_json_of(event)):
         return b""
-    if _PARTS.search(event) is not None:
+    if _has_parts(event):
         said = _json_of(event)
         if _mend(said):
             event = b"data: " + _dumped(said, b"{}") + b"\n\n"

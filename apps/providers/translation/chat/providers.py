@@ -44,6 +44,7 @@ class Habits:
     is_strict_in_order: bool = False  # one turn after the other, none of the user's after a tool's
     tool_id: re.Pattern[str] | None = None  # what the id of a call must look like
     empty: str | None = None  # the content of an assistant's message that has none
+    is_strict_in_fields: bool = False  # refuses those of messages that it does not know, be they null
     prefills: bool = False  # goes on with an assistant's last message, once it is marked as `prefix`
 
 
@@ -67,6 +68,7 @@ _HABITS: Mapping[str, Habits] = {
         efforts="listed",
         documents="document_url",
         is_strict_in_order=True,
+        is_strict_in_fields=True,
         tool_id=re.compile(r"[a-zA-Z0-9]{9}"),
         empty="",
         prefills=True,

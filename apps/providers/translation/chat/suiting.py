@@ -20,7 +20,7 @@ _SEED = "seed"
 def suited_chat(body: bytes, provider: str) -> bytes:
     """The same request as this provider takes it; mostly the same bytes."""
     habits = habits_named(provider)
-    wanted = [name for name, word in _WORDS.items() if _differs(habits, name) and word in body]
+    wanted = {name for name, word in _WORDS if word in body and _differs(habits, name)}
     if not wanted:
         return body
     fields = _decode_fields(body)
@@ -31,21 +31,24 @@ def suited_chat(body: bytes, provider: str) -> bytes:
         _take_tool(fields, changed, habits.forced)
     if "seed" in wanted and _SEED in fields and habits.seed not in fields:
         fields[habits.seed] = fields.pop(_SEED)
-    if "document" in wanted or "thoughts" in wanted:
-        _take_messages(fields, changed)
+    if wanted & {"document", "thoughts", "nothing"}:
+        _take_messages(fields, changed, habits)
     if changed:
         fields |= {name: msgspec.Raw(orjson.dumps(value)) for name, value in changed.items()}
     return b"{" + b",".join(orjson.dumps(name) + b":" + bytes(raw) for name, raw in fields.items()) + b"}"
 
 
 # What a request must hold for there to be something to do.
-_WORDS = {
-    "schema": b'"json_schema"',
-    "tool": b'"tool_choice"',
-    "seed": b'"seed"',
-    "document": b'"file_data"',
-    "thoughts": b'"reasoning_content"',
-}
+_WORDS = (
+    ("schema", b'"json_schema"'),
+    ("tool", b'"tool_choice"'),
+    ("seed", b'"seed"'),
+    ("document", b'"file_data"'),
+    ("thoughts", b'"reasoning_content"'),
+    ("nothing", b'"refusal"'),
+)
+# What OpenAI's clients have in a message that they give back, also where there is nothing in it.
+_NOTHING = ("refusal", "annotations", "audio", "function_call")
 
 
 def _differs(habits: Habits, name: str) -> bool:
@@ -58,8 +61,10 @@ def _differs(habits: Habits, name: str) -> bool:
             return habits.seed != _SEED
         case "document":
             return habits.documents == "document_url"
-        case _:
+        case "thoughts":
             return habits.returns == "parts"
+        case _:
+            return habits.is_strict_in_fields
 
 
 def _read(fields: dict[str, msgspec.Raw], name: str) -> Any:
@@ -91,15 +96,20 @@ def _function_name(said: Any) -> str:
     return name if isinstance(name, str) else ""
 
 
-def _take_messages(fields: dict[str, msgspec.Raw], changed: Json) -> None:
+def _take_messages(fields: dict[str, msgspec.Raw], changed: Json, habits: Habits) -> None:
     messages = _read(fields, "messages")
     if not isinstance(messages, list):
         return
     for message in messages:
         if isinstance(message, dict):
-            _take_thoughts(message)
+            if habits.returns == "parts":
+                _take_thoughts(message)
+            if habits.is_strict_in_fields:
+                for name in _NOTHING:
+                    if name in message and not message[name]:
+                        del message[name]
             content = message.get("content")
-            if isinstance(content, list):
+            if isinstance(content, list) and habits.documents == "document_url":
                 message["content"] = [_document(part) for part in content]
     changed["messages"] = messages
 
