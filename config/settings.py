@@ -12,6 +12,7 @@ from apps.core.env import boolean, env, header, log_level, networks, path, rate,
 from apps.core.mail import mail_server
 from apps.core.sealing import Keyring
 from apps.objects import schedule as objects_schedule
+from apps.orgs.people import schedule as people_schedule
 from apps.orgs.sso.configuration import group_roles
 from apps.policies import schedule as policies_schedule
 from apps.providers import schedule as providers_schedule
@@ -238,6 +239,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     **objects_schedule.SCHEDULE,
     **providers_schedule.SCHEDULE,
     **api_schedule.SCHEDULE,
+    **people_schedule.SCHEDULE,
 }
 
 # --- Mail ---
@@ -262,6 +264,12 @@ ACCOUNT_RATE_LIMITS = MFA_RATE_LIMITS = (
     False  # apps.core.web.limited does it, with Retry-After and while Valkey is away
 )
 MFA_ADAPTER = "apps.orgs.people.adapter.SecondFactorAdapter"
+MFA_FORMS = {
+    "login_webauthn": "apps.orgs.people.forms.PasskeySignInForm",
+    "authenticate_webauthn": "apps.orgs.people.forms.PasskeySecondFactorForm",
+    "reauthenticate_webauthn": "apps.orgs.people.forms.ConfirmByPasskeyForm",
+    "add_webauthn": "apps.orgs.people.forms.PasskeyAddForm",
+}
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_ALLOW_UNVERIFIED_EMAIL = True  # no stranger makes accounts, and a second factor may be required before mail arrives

@@ -22,7 +22,7 @@ from apps.audit.tables import input_total
 from apps.core.console import ReadOnlyAdmin
 from apps.core.ids import parse_request_id
 from apps.core.numbers import separated
-from apps.core.theme import InfinitePaginator, display
+from apps.core.theme import display
 
 # Who puts a record's `decision` into words, as tables: the room that decides appends itself, as this one does not know it.
 decision_tellers: list[Callable[[dict[str, Any]], list["Told"]]] = []
@@ -89,7 +89,6 @@ class RequestRecordAdmin(ReadOnlyAdmin):
     search_help_text = gettext_lazy("A request's id (req_…), an end user, or a tag (team=search), in full")
     sortable_by = ()  # by time alone: any other order would read every record
     ordering = ("-id",)
-    paginator = InfinitePaginator  # never counts
     list_fullwidth = True
     actions = None
 
@@ -189,7 +188,6 @@ class AdminEventAdmin(ReadOnlyAdmin):
     search_help_text = gettext_lazy("What was changed, who did it, the action (token.revoked), or a row's id")
     sortable_by = ()
     ordering = ("-id",)
-    paginator = InfinitePaginator
     list_fullwidth = True
     actions = None
 

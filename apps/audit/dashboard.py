@@ -75,6 +75,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         return {
             **context,
             "nothing": _("You belong to no organization here: ask an owner or admin of yours to invite you."),
+            "belongs_nowhere": True,
         }
     if not RequestRecord.objects.exists():
         if not may(request, "credentials.write"):

@@ -24,6 +24,17 @@ def client_address(peer: str | None, forwarded_for: str, trusted: Sequence[Netwo
     return current
 
 
+def client_network(address: str) -> str:
+    """What attempts are counted by: an IPv4 address, or the /64 of an IPv6 one, of which each client has as many as it likes."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return address
+    return str(ipaddress.IPv6Network((parsed.packed[:8] + bytes(8), 64)))
+
+
 def forwarded_scheme(peer: str | None, forwarded_proto: str, trusted: Sequence[Network]) -> str | None:
     """The scheme that the client spoke, if a trusted proxy says so (X-Forwarded-Proto); None otherwise."""
     scheme = forwarded_proto.strip().lower()

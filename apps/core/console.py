@@ -8,7 +8,7 @@ database shows an organization's people its own rows alone; the pages say the sa
 there is only one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
@@ -16,7 +16,7 @@ from django.contrib import messages
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.options import IS_POPUP_VAR
 from django.contrib.admin.utils import flatten_fieldsets
-from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -24,8 +24,9 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from apps.core.actor import Actor
-from apps.core.rows import one_sentence
-from apps.core.theme import ModelAdmin
+from apps.core.rowpages import RowForm
+from apps.core.rows import add_errors, one_sentence
+from apps.core.theme import InfinitePaginator, ModelAdmin
 from apps.core.web import request_address
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class ConsoleForm(_ModelForm):
                 changes = {name: self.cleaned_data[name] for name in self.changed_data}
                 self.saved = self.console.perform_change(self.request, self.instance, changes)
         except ValidationError as refusal:
-            self._show(refusal)
+            add_errors(self, refusal)
 
     def save_m2m(self) -> None:
         """Nothing: there are no such relations."""
@@ -96,11 +97,6 @@ class ConsoleForm(_ModelForm):
     def save(self, commit: bool = True) -> Any:
         """What the action returned; everything is saved already."""
         return self.saved
-
-    def _show(self, refusal: ValidationError) -> None:
-        by_field = refusal.error_dict if hasattr(refusal, "error_dict") else {NON_FIELD_ERRORS: refusal.error_list}
-        for field, errors in by_field.items():
-            self.add_error(field if field in self.fields else None, errors)
 
 
 class ConsoleAdmin(ModelAdmin):
@@ -214,6 +210,10 @@ class ConsoleAdmin(ModelAdmin):
         """Whether who asks may press the buttons that only show something."""
         return may(request, self.permission_read)
 
+    def has_limits_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """For the buttons that lead to what limits a row."""
+        return may(request, "policies.read")
+
     def has_staff_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """For the buttons that are platform staff's alone."""
         return may(request, "")
@@ -231,11 +231,27 @@ class ConsoleAdmin(ModelAdmin):
         # Admin would redirect to the overview; others' rows and none at all are the same: not found.
         raise Http404
 
+    # --- Buttons ---
+
+    def hidden_buttons(self, row: Any) -> Collection[str]:
+        """The names of `actions_detail` that do not apply to the row as it is."""
+        return ()
+
+    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
+        """Those that apply."""
+        items = super().get_actions_detail(request, object_id)
+        if not items:
+            return items
+        hidden = tuple(f"_{name}" for name in self.hidden_buttons(self.row_or_404(request, object_id)))
+        return [item for item in items if not item.action_name.endswith(hidden)]
+
     # --- Pages ---
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """With one button: to save."""
+        """With one button: to save; and without links to what who looks may not see."""
         context.update(show_save_and_add_another=False, show_save_and_continue=False)
+        context["show_history"] = may(request, "events.read")
+        context["adminform"] = RowForm(context["adminform"])
         return super().render_change_form(request, context, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
@@ -371,6 +387,7 @@ class ReadOnlyAdmin(ConsoleAdmin):
     """A page over rows that nobody writes here, and of which there may be very many: they are never counted."""
 
     show_full_result_count = False
+    paginator = InfinitePaginator
     show_facets = ShowFacets.NEVER
 
     def has_add_permission(self, request: HttpRequest) -> bool:

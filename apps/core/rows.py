@@ -1,7 +1,11 @@
-"""Saving a row so that a broken rule is always a ValidationError, races included."""
+"""Saving a row so that a broken rule is always a ValidationError, races included; and telling it to whoever asked."""
 
-from django.core.exceptions import ValidationError
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import IntegrityError, models, transaction
+from django.forms import BaseForm
 
 
 def save_valid(row: models.Model) -> None:
@@ -17,6 +21,17 @@ def save_valid(row: models.Model) -> None:
     except IntegrityError:
         row.full_clean()
         raise
+
+
+def add_errors(form: BaseForm, error: ValidationError, renamed: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Put what an action refused at the form's fields; what is about none of them stands above all.
+
+    `renamed`: the form's name for a field of the row's.
+    """
+    by_field = error.error_dict if hasattr(error, "error_dict") else {NON_FIELD_ERRORS: error.error_list}
+    for name, errors in by_field.items():
+        field = renamed.get(name, name)
+        form.add_error(field if field in form.fields else None, errors)
 
 
 def one_sentence(error: ValidationError) -> str:

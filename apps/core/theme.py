@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from enum import StrEnum
 
     from django.contrib.admin import SimpleListFilter
+    from django.contrib.admin.helpers import AdminForm, AdminReadonlyField, Fieldline, Fieldset
     from django.contrib.auth.forms import PasswordChangeForm
     from django.core.paginator import Paginator
     from django.db.models import Model
@@ -66,21 +67,25 @@ if TYPE_CHECKING:
         variant: ActionVariant = ActionVariant.DEFAULT,
         takes: str = "act",
     ) -> Callable[[F], F]:
-        """A button on a row's page, and the view behind it. `takes`: act, look or staff (apps.core.console)."""
+        """A button on a row's page, and the view behind it. `takes`: act, look, limits or staff (apps.core.console)."""
 
     def display[F: Callable[..., Any]](
         *, description: Any, label: dict[Any, str] | None = None, ordering: str | None = None
     ) -> Callable[[F], F]:
-        """A column; with `label`, a badge whose colour depends on the value."""
+        """A column; with `label`, a badge whose colour depends on the value: a pair of what it is and the word for it."""
 
 else:
+    from functools import wraps
+
     from unfold.admin import ModelAdmin
     from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter, DropdownFilter
     from unfold.decorators import action as _action
-    from unfold.decorators import display
+    from unfold.decorators import display as _display
     from unfold.enums import ActionVariant
-    from unfold.forms import AdminOwnPasswordChangeForm
+    from unfold.fields import UnfoldAdminReadonlyField as AdminReadonlyField
+    from unfold.forms import AdminForm, AdminOwnPasswordChangeForm, Fieldline, Fieldset
     from unfold.paginator import InfinitePaginator
+    from unfold.utils import display_for_label
     from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget as CheckboxSelectMultiple
     from unfold.widgets import UnfoldAdminFileFieldWidget as ClearableFileInput
     from unfold.widgets import UnfoldAdminPasswordWidget as PasswordInput
@@ -92,16 +97,41 @@ else:
     def action(*, takes="act", **options):  # noqa: ANN003, ANN001, ANN201, D103 - typed and described above
         return _action(permissions=[takes], **options)
 
+    def display(*, label=None, **options):  # noqa: ANN003, ANN001, ANN201, D103 - typed and described above
+        if label is None:
+            return _display(**options)
+
+        class Badge(tuple):
+            """Lists make a badge of the pair; a row's page would show the pair, so it makes its own."""
+
+            __slots__ = ()
+
+            def __html__(self):  # noqa: ANN204 - untyped, as all that touches unfold
+                return display_for_label(self, "", label)
+
+        def decorate(function):  # noqa: ANN001, ANN202 - as above
+            @wraps(function)
+            def column(*args):  # noqa: ANN002, ANN202 - as above
+                return Badge(function(*args))
+
+            return _display(label=label, **options)(column)
+
+        return decorate
+
 
 __all__ = [
     "ActionVariant",
+    "AdminForm",
     "AdminOwnPasswordChangeForm",
+    "AdminReadonlyField",
     "AutocompleteSelectFilter",
     "CheckboxInput",
     "CheckboxSelectMultiple",
     "ChoicesDropdownFilter",
     "ClearableFileInput",
     "DropdownFilter",
+    "Fieldline",
+    "Fieldset",
     "InfinitePaginator",
     "ModelAdmin",
     "PasswordInput",

@@ -14,7 +14,7 @@ from django.shortcuts import render
 from django.utils.deprecation import MiddlewareMixin
 from django_ratelimit.core import get_usage
 
-from apps.core.clients import client_address
+from apps.core.clients import client_address, client_network
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,11 @@ def request_address(request: HttpRequest) -> str | None:
     )
 
 
+def counted_address(request: HttpRequest) -> str:
+    """Whose attempts these are, as far as an address tells."""
+    return client_network(request_address(request) or "local")
+
+
 def limited(
     group: str, rate: str, *, by: Callable[[HttpRequest], str] | None = None, methods: Sequence[str] = ("POST",)
 ) -> Callable[[View], View]:
@@ -38,7 +43,7 @@ def limited(
     """
 
     def key(_group: str, request: HttpRequest) -> str:
-        return by(request) if by is not None else request_address(request) or "local"
+        return by(request) if by is not None else counted_address(request)
 
     def decorate(view: View) -> View:
         @wraps(view)

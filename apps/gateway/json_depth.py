@@ -6,7 +6,7 @@ _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _NOT_MARKS = bytes(byte for byte in range(256) if byte not in b'[]{}"')
 _STEP = {ord("["): 1, ord("]"): -1}
 
-# What is counted one by one; no request that means well has as many brackets outside its strings.
+# What is looked at one by one; no request that means well has as many brackets outside its strings, nor as many strings with some.
 _BRACKETS_MAX = 500_000
 
 
@@ -22,6 +22,8 @@ def is_deeper_than(body: bytes, limit: int) -> bool:
     # away leaves inside what was inside, and few strings to part from the rest.
     plain = body.replace(rb"\\", b"").replace(rb"\"", b"")
     marks = plain.translate(_ONE_KIND, _NOT_MARKS).replace(b'""', b"")
+    if marks.count(b'"') > 2 * _BRACKETS_MAX:
+        return True
     brackets = b"".join(marks.split(b'"')[::2])
     if len(brackets) > _BRACKETS_MAX:
         return True

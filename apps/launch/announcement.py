@@ -7,11 +7,25 @@ _ISSUE = ".venv/bin/python manage.py issue_token --org demo --service demo --nam
 
 
 def announcement(
-    *, url: str, sign_in_path: str | None, owner: str, token: str | None, logs: Path, seconds: float
+    *,
+    url: str,
+    sign_in_path: str | None,
+    owner: str,
+    token: str | None,
+    logs: Path,
+    seconds: float,
+    setup_code: str | None = None,
 ) -> str:
-    """Everything a newcomer needs. `token` is given at its one and only showing; without it the snippets read TOLLGATE_TOKEN."""
-    console = f"{url}{sign_in_path}" if sign_in_path else f"{url}/admin/"
-    note = f"signs in {owner}, once, within an hour" if sign_in_path else "sign in with your account"
+    """Everything a newcomer needs. `token` is given at its one and only showing; without it the snippets read TOLLGATE_TOKEN.
+
+    `setup_code` is given where nobody can sign in yet.
+    """
+    if setup_code:
+        console, note = f"{url}/setup/", f"asks for the code {setup_code}, and makes you its owner, once"
+    elif sign_in_path:
+        console, note = f"{url}{sign_in_path}", f"signs in {owner}, once, within an hour"
+    else:
+        console, note = f"{url}/admin/", "sign in with your account"
     key = token or "$TOLLGATE_TOKEN"
     lines = [
         "",

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.core.console import ReadOnlyAdmin
-from apps.core.theme import AutocompleteSelectFilter, ChoicesDropdownFilter, InfinitePaginator, display
+from apps.core.theme import AutocompleteSelectFilter, ChoicesDropdownFilter, display
 from apps.objects.models import OwnedObject
 
 
@@ -33,7 +33,6 @@ class OwnedObjectAdmin(ReadOnlyAdmin):
     search_help_text = gettext_lazy("A provider's id (file-…, batch_…, resp_…), in full")
     sortable_by = ()  # newest first: any other order would read every row
     ordering = ("-id",)
-    paginator = InfinitePaginator  # never counts
     list_fullwidth = True
     actions = None
     fieldsets = (

@@ -6,8 +6,8 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.console import ConsoleForm
-from apps.core.theme import PasswordInput, Select
-from apps.orgs.models import Membership, Organization, Role, User
+from apps.core.theme import PasswordInput, Select, Textarea
+from apps.orgs.models import Membership, Organization, Role, SignUpDomain, User
 
 
 def password_field(help_text: Any, *, required: bool) -> forms.CharField:
@@ -19,6 +19,39 @@ def password_field(help_text: Any, *, required: bool) -> forms.CharField:
         help_text=help_text,
         widget=PasswordInput(attrs={"autocomplete": "new-password"}),
     )
+
+
+class OrganizationForm(ConsoleForm):
+    """An organization, and who may join it by themselves."""
+
+    sign_up_domains = forms.CharField(
+        label=_("Sign-up domains"),
+        required=False,
+        help_text=_(
+            "Whoever shows an e-mail of one of these domains may join by themselves; one a line, such as acme.com. "
+            "Empty: people are invited."
+        ),
+        widget=Textarea(attrs={"rows": 3, "spellcheck": "false", "autocapitalize": "off"}),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.instance._state.adding:
+            named = SignUpDomain.objects.filter(organization=self.instance.pk).values_list("domain", flat=True)
+            self.initial["sign_up_domains"] = "\n".join(named)
+
+    class Meta:
+        model = Organization
+        fields = (
+            "name",
+            "slug",
+            "timezone",
+            "members_manage_services",
+            "members_manage_tokens",
+            "require_second_factor",
+            "sign_up_role",
+            "hosted_credentials",
+        )
 
 
 class UserAddForm(ConsoleForm):

@@ -13,6 +13,7 @@ from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.models import Row
+from apps.orgs.domains import check_domain
 
 
 def check_timezone(name: str) -> None:
@@ -21,6 +22,20 @@ def check_timezone(name: str) -> None:
         raise ValidationError(
             _("%(name)s is not a time zone: use a name such as Europe/Madrid."), params={"name": name}
         )
+
+
+class Role(models.TextChoices):
+    """What a member may do."""
+
+    OWNER = "owner", _("owner")
+    ADMIN = "admin", _("admin")
+    MEMBER = "member", _("member")
+    AUDITOR = "auditor", _("auditor")
+    BILLING = "billing", _("billing")
+
+
+# What somebody may become by themselves: nobody who changes anything for others.
+SIGN_UP_ROLES = (Role.MEMBER, Role.AUDITOR, Role.BILLING)
 
 
 class Organization(Row):
@@ -52,15 +67,34 @@ class Organization(Row):
         db_default=True,
         help_text=_("Its calls may use the installation's credentials, where it has none of its own for a model."),
     )
+    sign_up_role = models.CharField(
+        _("role of who joins by themselves"),
+        max_length=16,
+        choices=[(role.value, role.label) for role in SIGN_UP_ROLES],
+        default=Role.MEMBER,
+        db_default=Role.MEMBER,
+        help_text=_("Owners and admins are made by hand."),
+    )
     created_at = models.DateTimeField(_("created at"), default=now, editable=False)
 
     class Meta:
         verbose_name = _("organization")
         verbose_name_plural = _("organizations")
         ordering = ("name",)
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(sign_up_role__in=[role.value for role in SIGN_UP_ROLES]),
+                name="orgs_organization_sign_up_role",
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def sign_up_domain_names(self) -> list[str]:
+        """The domains whose people may join by themselves."""
+        return [each.domain for each in self.sign_up_domains.all()]
 
 
 class OwnedRow(Row):
@@ -117,6 +151,9 @@ class User(Row, AbstractBaseUser, PermissionsMixin):
         _("e-mail"), max_length=254, unique=True, error_messages={"unique": _("A user with this e-mail exists.")}
     )
     name = models.CharField(_("name"), max_length=100, blank=True)
+    language = models.CharField(  # a code of LANGUAGES, chosen last; of e-mails that nobody's browser asks for
+        _("language"), max_length=8, blank=True, default="", db_default="", editable=False
+    )
     is_active = models.BooleanField(_("active"), default=True)
     is_staff = models.BooleanField(_("may open the console"), default=False)
     created_at = models.DateTimeField(_("created at"), default=now, editable=False)
@@ -147,16 +184,6 @@ class User(Row, AbstractBaseUser, PermissionsMixin):
         self.email = self.email.lower()
 
 
-class Role(models.TextChoices):
-    """What a member may do."""
-
-    OWNER = "owner", _("owner")
-    ADMIN = "admin", _("admin")
-    MEMBER = "member", _("member")
-    AUDITOR = "auditor", _("auditor")
-    BILLING = "billing", _("billing")
-
-
 class Membership(OwnedRow):
     """A user belongs to an organization, in one role."""
 
@@ -180,6 +207,48 @@ class Membership(OwnedRow):
 
     def __str__(self) -> str:
         return f"{self.user} · {self.get_role_display()}"
+
+
+class SignUpDomain(OwnedRow):
+    """A domain of e-mails whose people may join the organization by themselves. It is one organization's, or nobody's."""
+
+    organization = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, related_name="sign_up_domains", verbose_name=_("organization")
+    )
+    domain = models.CharField(_("domain"), max_length=253, unique=True, validators=[check_domain])
+    created_at = models.DateTimeField(_("created at"), default=now, editable=False)
+
+    class Meta:
+        verbose_name = _("sign-up domain")
+        verbose_name_plural = _("sign-up domains")
+        ordering = ("domain",)
+        constraints = [
+            models.CheckConstraint(condition=models.Q(domain=Lower("domain")), name="orgs_signupdomain_lower")
+        ]
+
+    def __str__(self) -> str:
+        return self.domain
+
+
+class FormerMember(OwnedRow):
+    """Somebody who has left an organization, or was never to get in: only people bring them back, never a domain.
+
+    The address is kept beside the account, for whoever gives the account another one and begins anew with the old.
+    """
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+", verbose_name=_("user"))
+    address = models.CharField(_("e-mail"), max_length=254)  # as apps.orgs.domains.plain_address has it
+    left_at = models.DateTimeField(_("left at"), default=now, editable=False)
+
+    class Meta:
+        verbose_name = _("former member")
+        verbose_name_plural = _("former members")
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "user", "address"], name="orgs_formermember_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.address
 
 
 class SignInLink(Row):

@@ -27,10 +27,29 @@ document.addEventListener("click", async (event) => {
   }, 1500);
 });
 
+// The theme hides a page until it knows light from dark, and what is hidden cannot take the focus that `autofocus` asks for.
+// So it is given here: to the field that was refused, to what asks for it, or to the first field of a page for who is about to sign in.
+document.addEventListener("alpine:initialized", () => {
+  setTimeout(() => {
+    if (document.activeElement !== document.body) return;
+    const first = ".tg-outside form[method=post] :is(input, select, textarea):not([type=hidden])";
+    for (const wanted of [".login [aria-invalid=true]", ".tg-account [aria-invalid=true]", "[autofocus]", first]) {
+      const found = [...document.querySelectorAll(wanted)].find((each) => each.checkVisibility());
+      if (found) return found.focus();
+    }
+  });
+});
+
 document.addEventListener("DOMContentLoaded", () => {
   // A page that answered a POST and shows a secret: reloading it must not send the form again and make another.
   const reveal = document.querySelector("[data-replace-url]");
   if (reveal) history.replaceState(null, "", reveal.dataset.replaceUrl);
+
+  // The theme's search has a placeholder and an icon, and no name for who does not see them.
+  for (const search of document.querySelectorAll("[role=search]")) {
+    const field = search.querySelector("input[placeholder]");
+    for (const each of field ? [field, ...search.querySelectorAll("button")] : []) each.setAttribute("aria-label", field.placeholder);
+  }
 
   // Buttons that start something slow say so, and cannot be pressed twice.
   for (const form of document.querySelectorAll("form[data-once]")) {

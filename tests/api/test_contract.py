@@ -1,4 +1,5 @@
-"""One contract for every path, verb and role: nobody reaches another organization's rows, or learns that they are there.
+"""One contract for every path, verb and role, whatever the tenancy: nobody reaches another organization's rows, or learns that they
+are there.
 
 The paths and verbs come from the URL conf itself, so a new one is held to it from its first day.
 """
@@ -12,6 +13,7 @@ from django.urls import URLPattern
 
 from tests.api.conftest import Api, member
 from tests.api.world import furnish
+from tests.support.tenancies import IMPLEMENTATIONS
 
 if TYPE_CHECKING:
     from apps.orgs.models import Organization
@@ -61,13 +63,22 @@ def ask(api: Api, verb: str, path: str) -> Any:
     return api(verb, path, None if verb in {"GET", "DELETE"} else {})
 
 
+@pytest.mark.parametrize("tenancy", IMPLEMENTATIONS)
 @pytest.mark.parametrize("role", [*ROLES, "key", "nobody"])
 def test_another_organizations_rows_are_never_there(
-    role: str, ours: dict[str, str], theirs: dict[str, str], acme: Any, signed_in: Any, with_key: Any
+    role: str,
+    tenancy: str,
+    ours: dict[str, str],
+    theirs: dict[str, str],
+    acme: Any,
+    signed_in: Any,
+    with_key: Any,
+    settings: Any,
 ):
     from apps.orgs.models import Role
     from apps.orgs.roles import permissions_of
 
+    settings.TENANCY = tenancy
     api = Api() if role == "nobody" else with_key() if role == "key" else signed_in(member(acme, role))
     allowed = set(permissions_of(Role(role), acme)) if role in ROLES else None
     names = {"zeta", *theirs.values()}

@@ -274,6 +274,25 @@ def test_a_record_is_explained(api: Api, rows: dict[str, str]):
     assert api.get(f"records/{rows['record_id']}/explanation")["request"]["status"] == 200
 
 
+def test_an_explanation_speaks_the_readers_language_and_keeps_its_codes(api: Api, rows: dict[str, str]):
+    told = api.post("policies", {"name": "narrow", "denied_models": ["acme-*"]})
+    api.post("attachments", {"policy": told["id"], "layer": "token", "token": rows["token_id"]})
+    asked = {"token": rows["token_id"], "model": "acme-model"}
+
+    english, german = (
+        api.post("explanations", asked, status=200, Accept_Language=language) for language in ("en", "de")
+    )
+
+    names = ("question", "outcome", "status", "code")
+    assert [[step[name] for name in names] for step in english["steps"]] == [
+        [step[name] for name in names] for step in german["steps"]
+    ]
+    assert english["verdict"]["code"] == german["verdict"]["code"] == "model_not_allowed"
+    assert "is not allowed by the token's policy “narrow” (denied models: acme-*)" in english["verdict"]["sentence"]
+    assert "Abgelehnt mit 403 model_not_allowed" in german["verdict"]["sentence"]
+    assert "narrow" in german["verdict"]["sentence"]
+
+
 def test_usage_is_added_up_by_group_and_bucket(api: Api, rows: dict[str, str], acme: Organization):
     Spend.objects.create(
         organization=acme,
@@ -294,7 +313,17 @@ def test_usage_is_added_up_by_group_and_bucket(api: Api, rows: dict[str, str], a
     (row,) = recorded["data"]
     assert row["group"] == {"model": "acme-model", "status": "200"}
     assert (row["requests"], row["failed"], row["input_tokens"], row["cost_usd"]) == (1, 0, 1200, "0.00334")
-    for wrong in ("group_by=nonsense", "group_by=model&since=2020-01-01T00:00:00Z", "bucket=year", "since=yesterday"):
+    told = api.get("usage?group_by=service&source=records")
+    (row,) = told["data"]
+    assert (told["source"], row["group"], row["input_tokens"]) == ("records", {"service": rows["service_id"]}, 1200)
+    for wrong in (
+        "group_by=nonsense",
+        "group_by=model&since=2020-01-01T00:00:00Z",
+        "source=records&since=2020-01-01T00:00:00Z",
+        "group_by=model&source=rollup",
+        "bucket=year",
+        "since=yesterday",
+    ):
         assert api("GET", f"usage?{wrong}").status_code == 400, wrong
 
 

@@ -4,11 +4,10 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from django.db import connection, connections
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from apps.core.actor import Actor
 from apps.orgs.actions import organization_create, owner_create, sign_in_link_issue
@@ -21,59 +20,33 @@ from apps.services.actions import service_create, token_issue
 from apps.services.models import Token
 from apps.services.tokens import token_digest
 from tests.control.conftest import SECRET
-from tests.support.gateway import eventually
+from tests.support.browser import chromium, needs_chromium, overflow, watched
 from tests.support.provider import FakeProvider
 
 if TYPE_CHECKING:
     from pytest_django.live_server_helper import LiveServer
 
-CHROMIUM = Path("/usr/bin/chromium")
-NAME = "tollgate-browser-tests"  # of the server's connections to PostgreSQL
 ACTOR = Actor.system("command")
 
 pytestmark = [
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium: apt-get install chromium"),
+    needs_chromium,
     pytest.mark.django_db(transaction=True),  # the server is another thread, with a connection of its own
 ]
 
 
 @pytest.fixture
-def page(live_server: "LiveServer", monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
-    """A signed-in browser that complains about every script error and every refused or failed request."""
-    # Playwright keeps an event loop running in this thread, which Django takes for asynchronous code.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-    monkeypatch.setitem(connections.settings["default"]["OPTIONS"], "application_name", NAME)
+def page(live_server: "LiveServer") -> Iterator[Page]:
+    """A signed-in browser that complains about every script error and every failed request."""
     organization = organization_create(name="Acme", slug="acme", actor=ACTOR)
     owner = owner_create(organization=organization, email="owner@acme.test", password=None, actor=ACTOR)
     link = sign_in_link_issue(user=owner, actor=ACTOR)
-    complaints: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
+    with chromium() as browser:
         context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
-        page = context.new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-        page.on("response", lambda answer: complaints.append(answer.url) if answer.status >= 500 else None)
-        page.goto(f"{live_server.url}{link}")
-        page.get_by_role("button", name="Sign in as owner@acme.test").click()
-        expect(page).to_have_url(f"{live_server.url}/admin/")
-        yield page
-        browser.close()
-        connections.close_all()  # those of Playwright's loop, which end with it unclosed otherwise
-    # The server's threads end after the browser has gone; the test database can be dropped only then.
-    eventually(_server_is_gone, what="the server's connections to the database are closed")
-    assert complaints == []
-
-
-def _server_is_gone() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = %s AND pid <> pg_backend_pid())",
-            [NAME],
-        )
-        return cursor.fetchone() == (False,)
+        with watched(context.new_page()) as page:
+            page.goto(f"{live_server.url}{link}")
+            page.get_by_role("button", name="Sign in as owner@acme.test").click()
+            expect(page).to_have_url(f"{live_server.url}/admin/")
+            yield page
 
 
 def test_a_token_is_issued_copied_and_revoked(page: Page, live_server: "LiveServer") -> None:
@@ -212,5 +185,4 @@ def test_no_page_is_wider_than_the_window(
         "providers/price/export/",
     ):
         page.goto(f"{live_server.url}/admin/{path}")
-        overflow: Any = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert overflow <= 0, path
+        assert overflow(page) <= 0, path

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -89,6 +90,26 @@ def test_a_sign_in_link_for_nobody_is_refused(run: Run) -> None:
     ran = run("sign_in_link", "--email", "nobody@acme.test")
     assert (ran.code, ran.out) == (1, "")
     assert "manage.py setup" in ran.err
+
+
+def test_platform_staff_are_made_listed_and_unmade(run: Run, settings: Any) -> None:
+    settings.TENANCY = "multi"  # where owners are none
+    run("setup", "--org", "Acme", "--email", "owner@acme.test")
+    assert run("platform_staff").out == ""
+
+    made = run("platform_staff", "--email", "Ops@acme.test")
+
+    assert (made.code, made.err) == (0, "")
+    assert "/sign-in/" in made.out
+    assert "is platform staff already" in run("platform_staff", "--email", "ops@acme.test").out
+    run("platform_staff", "--email", "owner@acme.test")
+    assert run("platform_staff").out == "ops@acme.test\nowner@acme.test\n"
+    assert run("platform_staff", "--email", "owner@acme.test", "--undo").code == 0
+    assert run("platform_staff").out == "ops@acme.test\n"
+    changes = [(event.before, event.after) for event in events("user.updated")]
+    assert changes == [({"is_superuser": was}, {"is_superuser": not was}) for was in (False, True)]
+    assert run("platform_staff", "--email", "nobody@acme.test", "--undo").code == 1
+    assert run("platform_staff", "--undo").code == 1
 
 
 # --- services and tokens ---

@@ -86,6 +86,23 @@ def test_a_link_that_is_over_or_never_was_says_what_to_do(link: str, method: str
         assert "Ask whoever invited you for another." in response.content.decode()
 
 
+def test_where_there_is_no_room_the_page_says_so_and_the_invitation_stays_open(
+    acme: Organization, zeta: Organization, link: str, person: Person, settings: Any
+) -> None:
+    settings.TENANCY = "tests.tenancy.plans.Plans"  # two members
+    user = person(zeta, "member", "new@else.test")
+    for role in ("owner", "admin"):
+        person(acme, role)
+    client = Client()
+    client.force_login(user)
+
+    answer = client.post(link)
+
+    assert answer.status_code == 409
+    assert "Acme may have 2 members" in answer.content.decode()
+    assert Invitation.objects.get().is_open
+
+
 def test_guessing_is_limited(db: None) -> None:
     codes = [Client().post("/invitations/guess/").status_code for _ in range(21)]
     assert codes == [410] * 20 + [429]

@@ -2,26 +2,22 @@
 
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from django.db import connection, connections
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from apps.orgs.actions import member_add, organization_create, sign_in_link_issue, user_create
 from apps.orgs.models import Membership, Organization, User
 from tests.invitations.conftest import COMMAND, PASSWORD
-from tests.support.gateway import eventually
+from tests.support.browser import chromium, needs_chromium
 
 if TYPE_CHECKING:
     from pytest_django.live_server_helper import LiveServer
 
-CHROMIUM = Path("/usr/bin/chromium")
-NAME = "tollgate-members-browser"  # of the server's connections to PostgreSQL
 
 pytestmark = [
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium: apt-get install chromium"),
+    needs_chromium,
     pytest.mark.django_db(transaction=True),  # the server is another thread, with a connection of its own
 ]
 
@@ -42,26 +38,9 @@ def acme(transactional_db: None) -> Organization:
 
 
 @pytest.fixture
-def browser(live_server: "LiveServer", monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
-    # Playwright keeps an event loop running in this thread, which Django takes for asynchronous code.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-    monkeypatch.setitem(connections.settings["default"]["OPTIONS"], "application_name", NAME)
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+def browser(live_server: "LiveServer") -> Iterator[Browser]:
+    with chromium() as browser:
         yield browser
-        browser.close()
-        connections.close_all()  # those of Playwright's loop, which end with it unclosed otherwise
-    eventually(_server_is_gone, what="the server's connections to the database are closed")
-
-
-def _server_is_gone() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = %s AND pid <> pg_backend_pid())",
-            [NAME],
-        )
-        return cursor.fetchone() == (False,)
 
 
 @pytest.fixture
@@ -110,7 +89,7 @@ def test_an_admin_invites_and_the_invited_joins_by_keyboard_alone(
     nora.goto(live_server.url + "/" + link.split("/", 3)[3])
     expect(nora.get_by_text("nora@else.test")).to_be_visible()
     assert nora.evaluate("document.documentElement.scrollWidth <= innerWidth"), "scrolls sideways on a phone"
-    nora.get_by_label("Your name").focus()
+    expect(nora.get_by_label("Your name")).to_be_focused()
     nora.keyboard.type("Nora New")
     for field in ("#id_password", "#id_again"):
         nora.keyboard.press("Tab")

@@ -2,66 +2,26 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.db import connection, connections
-from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from apps.orgs.actions import organization_create, owner_create
 from apps.orgs.models import User
 from apps.orgs.setup.actions import setup_code
 from tests.people.conftest import ACTOR, PASSWORD, totp_code
-from tests.support.gateway import eventually
+from tests.support.browser import chromium, needs_chromium, overflow, watched
 
 if TYPE_CHECKING:
     from pytest_django.live_server_helper import LiveServer
 
-CHROMIUM = Path("/usr/bin/chromium")
-NAME = "tollgate-people-browser"  # of the server's connections to PostgreSQL
 EMAIL = "owner@acme.test"
 
 pytestmark = [
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium: apt-get install chromium"),
+    needs_chromium,
     pytest.mark.django_db(transaction=True),  # the server is another thread, with a connection of its own
 ]
-
-
-@pytest.fixture
-def browser(live_server: "LiveServer", monkeypatch: pytest.MonkeyPatch) -> Iterator[BrowserContext]:
-    """A browser that complains about every script error and every refused or failed request."""
-    # Playwright keeps an event loop running in this thread, which Django takes for asynchronous code.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-    monkeypatch.setitem(connections.settings["default"]["OPTIONS"], "application_name", NAME)
-    complaints: list[str] = []
-
-    def listen(page: Page) -> None:
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-        page.on("response", lambda answer: complaints.append(answer.url) if answer.status >= 500 else None)
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
-        context = chromium.new_context(base_url=live_server.url.replace("127.0.0.1", "localhost"))
-        context.on("page", listen)
-        yield context
-        chromium.close()
-        connections.close_all()  # those of Playwright's loop, which end with it unclosed otherwise
-    # The server's threads end after the browser has gone; the test database can be dropped only then.
-    eventually(_server_is_gone, what="the server's connections to the database are closed")
-    assert complaints == []
-
-
-def _server_is_gone() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = %s AND pid <> pg_backend_pid())",
-            [NAME],
-        )
-        return cursor.fetchone() == (False,)
 
 
 @pytest.fixture
@@ -71,8 +31,13 @@ def owner(transactional_db: None) -> User:
 
 
 @pytest.fixture
-def page(browser: BrowserContext) -> Page:
-    return browser.new_page()
+def page(live_server: "LiveServer") -> Iterator[Page]:
+    """A browser that complains about every script error and every failed request."""
+    with chromium() as browser:
+        # Passkeys belong to a host's name: an address has none.
+        context = browser.new_context(base_url=live_server.url.replace("127.0.0.1", "localhost"))
+        with watched(context.new_page()) as page:
+            yield page
 
 
 def sign_in(page: Page) -> None:
@@ -80,6 +45,16 @@ def sign_in(page: Page) -> None:
     page.get_by_label("E-mail").fill(EMAIL)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in", exact=True).click()
+
+
+def type_into(page: Page, values: dict[str, str]) -> None:
+    """A whole form, from the field that has the focus when the page comes to the key that sends it."""
+    for number, (label, value) in enumerate(values.items()):
+        if number:
+            page.keyboard.press("Tab")
+        expect(page.get_by_label(label, exact=True)).to_be_focused()
+        page.keyboard.type(value)
+    page.keyboard.press("Enter")
 
 
 def sign_out(page: Page) -> None:
@@ -109,21 +84,38 @@ def test_an_app_is_set_up_and_signs_in_by_keyboard_alone(page: Page, owner: User
     page.get_by_role("link", name="Set up an app").press("Enter")
     confirm(page)
     secret = page.locator(".tg-key").inner_text()
-    page.get_by_label("Authenticator code").fill(totp_code(secret))
+    page.get_by_label("Authenticator code").focus()
+    page.keyboard.type(totp_code(secret))
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()
     assert len(page.locator("#codes").inner_text().split()) == 10
 
     sign_out(page)
-    expect(page.get_by_label("E-mail")).to_be_focused()
-    page.keyboard.type(EMAIL)
-    page.keyboard.press("Tab")
-    page.keyboard.type(PASSWORD)
-    page.keyboard.press("Enter")
+    type_into(page, {"E-mail": EMAIL, "Password": PASSWORD})
     expect(page).to_have_url(re.compile(r"/sign-in/second-factor/$"))
-    page.get_by_label("Code").fill(totp_code(secret, steps=1))
-    page.keyboard.press("Enter")
+    type_into(page, {"Code": totp_code(secret, steps=1)})
     expect(page).to_have_url(re.compile(r"/admin/$"))
+
+
+def test_what_was_refused_has_the_focus(page: Page, owner: User) -> None:
+    page.goto("/sign-in/")
+    type_into(page, {"E-mail": EMAIL, "Password": "another one"})
+    expect(page.get_by_role("alert").first).to_be_visible()
+    expect(page.get_by_label("E-mail")).to_be_focused()
+
+
+def test_the_profile_is_changed_by_keyboard_alone(page: Page, owner: User) -> None:
+    sign_in(page)
+    page.goto("/account/")
+    page.get_by_label("Name").focus()
+    page.keyboard.type("Ana")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    for tab in ("E-mail", "Password", "Second factors", "Sessions"):
+        link = page.get_by_role("navigation").get_by_role("link", name=tab, exact=True)
+        link.focus()
+        page.keyboard.press("Enter")
+        expect(link).to_have_attribute("aria-current", "page")
 
 
 def test_a_passkey_is_added_and_signs_in_alone(page: Page, owner: User) -> None:
@@ -154,15 +146,19 @@ def test_a_security_key_is_a_second_factor(page: Page, owner: User) -> None:
     expect(page).to_have_url(re.compile(r"/admin/$"))
 
 
-def test_an_empty_installation_is_set_up(page: Page, transactional_db: None) -> None:
+def test_an_empty_installation_is_set_up_by_keyboard_alone(page: Page, transactional_db: None) -> None:
     page.goto("/setup/")
-    page.get_by_label("Setup code").fill(setup_code())
-    page.get_by_label("Organization").fill("Acme")
-    page.get_by_label("Your name").fill("Ana")
-    page.get_by_label("Your e-mail").fill(EMAIL)
-    page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_label("Password again").fill(PASSWORD)
-    page.get_by_role("button", name="Set it up").click()
+    type_into(
+        page,
+        {
+            "Setup code": setup_code(),
+            "Organization": "Acme",
+            "Your name": "Ana",
+            "Your e-mail": EMAIL,
+            "Password": PASSWORD,
+            "Password again": PASSWORD,
+        },
+    )
     expect(page).to_have_url(re.compile(r"/admin/$"))
 
 
@@ -193,8 +189,7 @@ def test_no_page_is_wider_than_the_window_and_every_field_has_a_label(page: Page
 
 def _look_at(page: Page, path: str) -> None:
     page.goto(path)
-    overflow: Any = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert overflow <= 0, path
+    assert overflow(page) <= 0, path
     unlabelled: Any = page.evaluate(
         "[...document.querySelectorAll('main input:not([type=hidden])')].filter(f => !f.labels.length).map(f => f.name)"
     )

@@ -55,6 +55,20 @@ def test_a_code_works_once(owner: User) -> None:
         assert "used already" in response.content.decode()
 
 
+def test_a_code_works_once_however_it_is_written(owner: User) -> None:
+    """Also once the library has forgotten it, which it does while the code is still good."""
+    from django.core.cache import cache
+
+    secret, _codes = add_app(sign_in(owner))
+    code = totp_code(secret, steps=1)
+    assert half_signed_in(owner).post("/sign-in/second-factor/", {"code": code}).status_code == 302
+
+    for written in (f"{code[:3]}-{code[3:]}", f"{code}.", f"({code})"):
+        cache.delete(f"allauth.mfa.totp.used?user={owner.pk}&code={code}")
+        response = half_signed_in(owner).post("/sign-in/second-factor/", {"code": written})
+        assert response.status_code == 200, written
+
+
 def test_guessing_codes_is_limited_by_person_from_wherever(owner: User) -> None:
     add_app(sign_in(owner))
     for n in range(5):

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,11 +10,14 @@ from django.db import connections
 from django.test import Client
 
 from apps.core.actor import Actor
+from apps.launch.announcement import announcement
 from apps.orgs.actions import user_create
 from apps.orgs.models import Membership, Organization, User
 from apps.orgs.setup.actions import SetUpAlreadyError, installation_set_up, setup_code
+from apps.orgs.setup.hint import setup_hint
 from tests.control.conftest import Run, run  # noqa: F401 - a fixture
 from tests.people.conftest import ACTOR, PASSWORD
+from tests.support.gateway import GatewayProcess, test_database_url
 
 FORM = {"organization": "Acme GmbH", "name": "Ana", "email": "Ana@acme.test", "password": PASSWORD, "again": PASSWORD}
 
@@ -130,3 +134,23 @@ def test_of_two_at_once_one_wins() -> None:
 
     assert sorted(ends) == ["late", "late", "late", "won"]
     assert (User.objects.count(), Organization.objects.count()) == (1, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_server_says_where_an_empty_installation_is_set_up_and_no_longer_once_it_is(settings: Any) -> None:
+    settings.DATABASE_URL = test_database_url()
+    with GatewayProcess(plane="console") as server:
+        assert "/setup/" in server.tail()
+        assert setup_code() not in server.tail()  # a log is read by more people than may set up
+
+    user_create(email="ana@acme.test", password=None, actor=ACTOR)
+    assert setup_hint() == ""
+
+
+def test_up_names_the_setup_page_and_its_code_where_nobody_can_sign_in() -> None:
+    about: dict[str, Any] = {"url": "http://localhost:8000", "owner": "ana@acme.test", "token": None, "seconds": 1.0}
+    empty = announcement(**about, sign_in_path=None, setup_code="ABCD-EFGH", logs=Path("logs"))
+    assert "Console   http://localhost:8000/setup/" in empty
+    assert empty.count("ABCD-EFGH") == 1
+
+    assert "/setup/" not in announcement(**about, sign_in_path=None, setup_code=None, logs=Path("logs"))

@@ -161,6 +161,15 @@ def test_guessing_a_password_is_limited_by_address_and_by_account(owner: User) -
     assert attempt("other@acme.test", "wrong", REMOTE_ADDR="192.0.2.99").status_code == 200
 
 
+def test_all_addresses_of_one_network_of_ipv6_count_as_one(db: None) -> None:
+    """Whoever has one of them has all 2⁶⁴."""
+    codes = [
+        attempt(f"{n}@acme.test", "wrong", REMOTE_ADDR=f"2001:db8:1:2:{n:x}::{n:x}").status_code for n in range(1, 12)
+    ]
+    assert codes == [200] * 10 + [429]
+    assert attempt("other@acme.test", "wrong", REMOTE_ADDR="2001:db8:1:3::1").status_code == 200
+
+
 def test_people_can_sign_in_while_valkey_is_away(owner: User, settings: Any, caplog: pytest.LogCaptureFixture) -> None:
     backend = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:1/0"}
     settings.CACHES = {"default": backend}

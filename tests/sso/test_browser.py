@@ -2,29 +2,25 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.db import connection, connections
 from oidc_provider_mock import User as Theirs
 from oidc_provider_mock import run_server_in_thread
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from apps.orgs.actions import member_add, organization_create, user_create
 from apps.orgs.models import Membership, Organization
 from apps.orgs.sso.models import Identity
 from tests.sso.conftest import ACTOR, PASSWORD, configure
-from tests.support.gateway import eventually
+from tests.support.browser import chromium, needs_chromium, watched
 
 if TYPE_CHECKING:
     from pytest_django.live_server_helper import LiveServer
 
-CHROMIUM = Path("/usr/bin/chromium")
-NAME = "tollgate-sso-browser-tests"  # of the server's connections to PostgreSQL
 
 pytestmark = [
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium: apt-get install chromium"),
+    needs_chromium,
     pytest.mark.django_db(transaction=True),  # the server is another thread, with a connection of its own
 ]
 
@@ -35,37 +31,14 @@ PEOPLE = (
 
 
 @pytest.fixture
-def page(live_server: "LiveServer", settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+def page(live_server: "LiveServer", settings: Any) -> Iterator[Page]:
     """A browser without a session that complains about every script error and every failed request."""
-    # Playwright keeps an event loop running in this thread, which Django takes for asynchronous code.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-    monkeypatch.setitem(connections.settings["default"]["OPTIONS"], "application_name", NAME)
     organization_create(name="Acme", slug="acme", actor=ACTOR)
-    complaints: list[str] = []
-    with run_server_in_thread(user_claims=PEOPLE) as provider, sync_playwright() as playwright:
+    with run_server_in_thread(user_claims=PEOPLE) as provider, chromium() as browser:
         configure(settings, f"http://localhost:{provider.server_port}")
         settings.PUBLIC_URL = live_server.url
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
-        page = browser.new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("response", lambda answer: complaints.append(answer.url) if answer.status >= 500 else None)
-        yield page
-        browser.close()
-        connections.close_all()  # those of Playwright's loop, which end with it unclosed otherwise
-    # The server's threads end after the browser has gone; the test database can be dropped only then.
-    eventually(_server_is_gone, what="the server's connections to the database are closed")
-    assert complaints == []
-
-
-def _server_is_gone() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = %s AND pid <> pg_backend_pid())",
-            [NAME],
-        )
-        return cursor.fetchone() == (False,)
+        with watched(browser.new_page()) as page:
+            yield page
 
 
 def test_a_newcomer_goes_there_and_comes_back_signed_in(page: Page, live_server: "LiveServer") -> None:

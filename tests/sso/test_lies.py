@@ -184,6 +184,23 @@ def test_an_e_mail_is_not_verified_by_what_is_said_of_another(
     assert_refused(sign_in(), browser, 403, "email_unverified")
 
 
+def test_a_token_that_calls_an_e_mail_verified_means_none_that_it_does_not_name(
+    sign_in: SignIn, idp: IdentityProvider, browser: Client, acme: "Organization"
+):
+    idp.claims = {"email": None, "email_verified": True, "name": None}
+    idp.userinfo = {"email": "boss@acme.test", "email_verified": False}
+
+    assert_refused(sign_in(), browser, 403, "email_unverified")
+
+
+def test_a_letter_that_only_looks_like_another_makes_another_address(
+    sign_in: SignIn, idp: IdentityProvider, browser: Client, acme: "Organization"
+):
+    idp.claims = {"email": "ni\N{KELVIN SIGN}o@acme.test"}
+
+    assert_refused(sign_in(), browser, 403, "email_missing")
+
+
 def test_a_provider_that_never_says_whether_e_mails_are_verified_can_be_trusted_with_them(
     sign_in: SignIn, idp: IdentityProvider, browser: Client, acme: "Organization", settings: Any
 ):

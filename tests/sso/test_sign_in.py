@@ -452,6 +452,49 @@ def test_who_was_here_before_comes_to_the_invitation_to_accept_it(
     assert role_of() == "auditor"
 
 
+def test_where_there_is_no_room_a_newcomer_gets_a_page(
+    sign_in: SignIn, browser: Client, acme: "Organization", settings: Any
+):
+    from apps.orgs.models import User
+
+    settings.TENANCY = "tests.tenancy.plans.Plans"  # two members
+    for name in ("a", "b"):
+        make_user(acme, password=None, email=f"{name}@acme.test")
+
+    answer = sign_in()
+
+    assert (answer.status_code, b"not_admitted" in answer.content) == (403, True)
+    assert not User.objects.filter(email="ana@acme.test").exists()
+
+
+def test_where_there_is_no_room_an_invitation_lets_nobody_in(
+    sign_in: SignIn, acme: "Organization", invitation: str, settings: Any
+):
+    settings.TENANCY = "tests.tenancy.plans.Plans"
+    for name in ("a", "b"):
+        make_user(acme, password=None, email=f"{name}@acme.test")
+
+    assert sign_in().status_code == 403
+
+
+def test_where_a_group_finds_no_room_its_person_signs_in_all_the_same(
+    sign_in: SignIn, idp: IdentityProvider, browser: Client, acme: "Organization", settings: Any
+):
+    from apps.orgs.models import Membership
+
+    sign_in()
+    Membership.objects.all().delete()
+    settings.TENANCY = "tests.tenancy.plans.Plans"
+    for name in ("a", "b"):
+        make_user(acme, password=None, email=f"{name}@acme.test")
+    settings.OIDC_GROUP_ROLES = {"ops": "admin"}
+    idp.claims = {"groups": ["ops"]}
+
+    assert sign_in().status_code == 302
+    assert signed_in_as(browser) == "ana@acme.test"
+    assert Membership.objects.count() == 2
+
+
 # --- Groups ---
 
 

@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.db import connections
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from apps.core.actor import Actor
 from apps.orgs.actions import member_add, organization_create, sign_in_link_issue, user_create
 from apps.orgs.models import Role
-from tests.control.test_browser import CHROMIUM, NAME, _server_is_gone
-from tests.support.gateway import eventually
+from tests.support.browser import chromium, needs_chromium, overflow, watched
 
 if TYPE_CHECKING:
     from pytest_django.live_server_helper import LiveServer
@@ -21,37 +19,27 @@ if TYPE_CHECKING:
 ACTOR = Actor.system("command")
 
 pytestmark = [
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium: apt-get install chromium"),
+    needs_chromium,
     pytest.mark.django_db(transaction=True),  # the server is another thread, with a connection of its own
 ]
 
 
 @pytest.fixture
-def page(live_server: "LiveServer", monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[Page]:
+def page(live_server: "LiveServer", settings: Any) -> Iterator[Page]:
     """A browser of somebody who belongs to two organizations."""
     settings.TENANCY = "multi"
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # Playwright's event loop runs in this thread
-    monkeypatch.setitem(connections.settings["default"]["OPTIONS"], "application_name", NAME)
     user = user_create(email="ana@acme.test", password=None, actor=ACTOR, name="Ana")
     for name, role in (("Acme", Role.ADMIN), ("Zeta, the other one with a long name", Role.AUDITOR)):
         organization = organization_create(name=name, slug=name[:4].lower(), actor=ACTOR)
         member_add(organization=organization, user=user, role=role, actor=ACTOR)
     link = sign_in_link_issue(user=user, actor=ACTOR)
-    complaints: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    # Chromium reports a refused form (422) as an error.
+    with chromium() as browser, watched(browser.new_page(), but="422") as page:
         page.goto(f"{live_server.url}{link}")
         page.get_by_role("button", name="Sign in as ana@acme.test").click()
         expect(page).to_have_url(f"{live_server.url}/admin/")
         page.goto(f"{live_server.url}/organizations/")
         yield page
-        browser.close()
-        connections.close_all()  # those of Playwright's loop, which end with it unclosed otherwise
-    eventually(_server_is_gone, what="the server's connections to the database are closed")
-    assert [each for each in complaints if "422" not in each] == []  # Chromium reports a refused form as an error
 
 
 def test_one_switches_and_starts_an_organization_by_keyboard(page: Page, live_server: "LiveServer") -> None:
@@ -82,7 +70,7 @@ def test_nothing_is_cut_off_on_a_phone_in_the_dark(page: Page) -> None:
     page.reload()
     _picture(page, "phone")
 
-    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    assert overflow(page) <= 0
     expect(page.get_by_role("button", name="Switch to Zeta")).to_be_in_viewport()
 
 

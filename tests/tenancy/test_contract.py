@@ -15,8 +15,7 @@ from apps.providers.models import ProviderModel
 from apps.services.actions import service_create
 from apps.services.models import Service
 from tests.control.conftest import ACTOR
-
-IMPLEMENTATIONS = ("single", "multi", "tests.tenancy.plans.Plans")
+from tests.support.tenancies import IMPLEMENTATIONS
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django_ratelimit.core import get_usage
 
 from apps.api.frame.errors import TooManyRequests
-from apps.core.web import request_address
+from apps.core.web import counted_address
 from apps.orgs.access import Access
 from apps.orgs.keys.selectors import KeyAccess
 
@@ -28,12 +28,12 @@ def check_rate(request: HttpRequest, access: Access) -> None:
 
 def check_failures(request: HttpRequest) -> None:
     """Raises TooManyRequests to an address whose requests failed to say who asks, beyond API_FAILURE_LIMIT."""
-    _count(request, "api-failed", request_address(request) or "local", settings.API_FAILURE_LIMIT, increment=False)
+    _count(request, "api-failed", counted_address(request), settings.API_FAILURE_LIMIT, increment=False)
 
 
 def note_failure(request: HttpRequest) -> None:
     """Count a request that nobody could be found behind. Raises TooManyRequests."""
-    _count(request, "api-failed", request_address(request) or "local", settings.API_FAILURE_LIMIT, increment=True)
+    _count(request, "api-failed", counted_address(request), settings.API_FAILURE_LIMIT, increment=True)
 
 
 def _count(request: HttpRequest, group: str, who: str, rate: str, *, increment: bool) -> None:

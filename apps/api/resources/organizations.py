@@ -8,12 +8,13 @@ from django.http import Http404
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 
-from apps.api.frame.fields import Moment, Ref, Strict, Switch, Text
+from apps.api.frame.fields import Choice, Moment, Ref, Strict, Switch, Text, Texts
 from apps.api.frame.operations import operation
 from apps.api.frame.views import ApiView
 from apps.orgs.actions import organization_create, organization_resume, organization_suspend, organization_update
-from apps.orgs.models import Organization
+from apps.orgs.models import SIGN_UP_ROLES, Organization
 from apps.orgs.roles import Permission
+from apps.orgs.signup.actions import sign_up_domains_set
 
 SWITCHES = ("members_manage_services", "members_manage_tokens", "require_second_factor")
 
@@ -25,6 +26,8 @@ class OrganizationShown(serializers.Serializer[Organization]):
     name = serializers.CharField()
     slug = serializers.CharField()
     timezone = serializers.CharField()
+    sign_up_domains = serializers.ListField(child=serializers.CharField(), source="sign_up_domain_names")
+    sign_up_role = serializers.CharField()
     suspended_at = Moment(allow_null=True)
     created_at = Moment()
 
@@ -43,6 +46,15 @@ class OrganizationChange(Strict):
     name = Text(max_length=100, required=False)
     slug = Text(max_length=50, required=False)
     timezone = Text(max_length=64, required=False)
+    sign_up_domains = Texts(
+        most=20,
+        longest=253,
+        required=False,
+        help_text="Whoever has an e-mail of one of these may join by themselves. All of them: what is not listed goes.",
+    )
+    sign_up_role = Choice(
+        choices=[role.value for role in SIGN_UP_ROLES], required=False, help_text="What they are then."
+    )
     suspended = Switch(required=False, help_text="true: all its tokens are refused. For the installation's operators.")
 
 
@@ -118,10 +130,13 @@ class OneOrganization(ApiView):
     @operation("Change or suspend an organization", takes=OrganizationChange, gives=OrganizationShown)
     def patch(self) -> Any:
         """As it is then."""
-        suspended = self.given.pop("suspended", None)
+        suspended, domains = self.given.pop("suspended", None), self.given.pop("sign_up_domains", None)
         if suspended is not None and not self.access.is_platform_staff:
             raise PermissionDenied(_("Only the installation's operators suspend an organization."))
         organization_update(organization=self.row, actor=self.actor, **self.given)
+        if domains is not None:
+            staff = self.access.is_platform_staff
+            sign_up_domains_set(organization=self.row, domains=domains, actor=self.actor, vouched=staff)
         if suspended is not None:
             (organization_suspend if suspended else organization_resume)(organization=self.row, actor=self.actor)
         return self.find()
@@ -161,7 +176,7 @@ class Settings(ApiView):
 
 def visible_organizations(view: ApiView) -> QuerySet[Organization]:
     """One's own; for the installation's operators, all."""
-    own = view.access.organization
+    own, rows = view.access.organization, Organization.objects.prefetch_related("sign_up_domains")
     if own is not None:
-        return Organization.objects.filter(pk=own.pk)
-    return Organization.objects.all() if view.access.is_platform_staff else Organization.objects.none()
+        return rows.filter(pk=own.pk)
+    return rows if view.access.is_platform_staff else rows.none()

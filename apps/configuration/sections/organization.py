@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from apps.configuration.document import Node
-from apps.configuration.fields import Field, switch, text
+from apps.configuration.fields import Field, one_of, switch, text, texts
 from apps.configuration.section import Found, Owner, Section, Stated, Values
 from apps.core.actor import Actor
 from apps.orgs.actions import (
@@ -14,10 +14,17 @@ from apps.orgs.actions import (
     organization_suspend,
     organization_update,
 )
-from apps.orgs.models import Organization
+from apps.orgs.domains import plain_domain
+from apps.orgs.models import SIGN_UP_ROLES, Organization, Role
+from apps.orgs.signup.actions import sign_up_domains_set
 
 _SWITCHES = ("members_manage_services", "members_manage_tokens", "require_second_factor")
-_CHANGES = ("name", "timezone", *_SWITCHES)
+_CHANGES = ("name", "timezone", *_SWITCHES, "sign_up_role")
+
+
+def _domains(node: Node) -> list[str]:
+    """Domains, as they are kept."""
+    return sorted({plain_domain(each) for each in texts(node)})
 
 
 class OrganizationSection(Section):
@@ -31,6 +38,8 @@ class OrganizationSection(Section):
         Field(name="name", read=text, default=""),
         Field(name="timezone", read=text, default="UTC"),
         *(Field(name=name, read=switch, default=False) for name in _SWITCHES),
+        Field(name="sign_up_domains", read=_domains, default=[]),
+        Field(name="sign_up_role", read=one_of([role.value for role in SIGN_UP_ROLES]), default=Role.MEMBER.value),
         Field(name="hosted_credentials", read=switch, default=True),
         Field(name="suspended", read=switch, default=False),
     )
@@ -48,6 +57,8 @@ class OrganizationSection(Section):
             "name": owner.name,
             "timezone": owner.timezone,
             **{name: getattr(owner, name) for name in _SWITCHES},
+            "sign_up_domains": owner.sign_up_domain_names,
+            "sign_up_role": owner.sign_up_role,
             "hosted_credentials": owner.hosted_credentials,
             "suspended": owner.suspended_at is not None,
         }
@@ -85,5 +96,6 @@ class OrganizationSection(Section):
 
     def _set(self, organization: Organization, values: Values, actor: Actor) -> None:
         organization_update(organization=organization, **{name: values[name] for name in _CHANGES}, actor=actor)
+        sign_up_domains_set(organization=organization, domains=values["sign_up_domains"], actor=actor)
         organization_entitle(organization=organization, hosted_credentials=values["hosted_credentials"], actor=actor)
         (organization_suspend if values["suspended"] else organization_resume)(organization=organization, actor=actor)

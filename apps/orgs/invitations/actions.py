@@ -1,6 +1,5 @@
 """Every write to invitations: the rule, the transaction, the admin event."""
 
-import hashlib
 import secrets
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -13,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from apps.audit.actions import event_record, facts
 from apps.core.actor import Actor
+from apps.core.bearer import bearer_digest
 from apps.core.rows import save_valid
 from apps.orgs.actions import member_join, user_create
 from apps.orgs.giving import check_may_give
@@ -56,7 +56,7 @@ def invitation_create(
         email=email.strip().lower(),
         role=role,
         delivery=delivery,
-        digest=invitation_digest(secret),
+        digest=bearer_digest(secret),
         expires_at=_expiry(lifetime),
         invited_by_id=actor.user_id,
     )
@@ -86,7 +86,7 @@ def invitation_renew(
     check_may_give(actor, locked.organization, locked.role)
     before = facts(locked)
     secret = secrets.token_urlsafe(32)
-    locked.digest = invitation_digest(secret)
+    locked.digest = bearer_digest(secret)
     locked.expires_at = _expiry(lifetime)
     locked.delivery = delivery or locked.delivery
     locked.sent_at = None
@@ -138,6 +138,7 @@ def invitation_sent(*, invitation: Invitation) -> None:
 def invitation_accept(*, signed: str, user: User, address: str | None) -> Membership:
     """Use it up, and make `user`, who is signed in with the invited address, a member. Raises InvitationRefusedError.
 
+    Raises ValidationError where the organization has no room for more, which leaves the invitation as it was.
     Of two who do at the same moment, one gets in. Who belongs there already stays what they are.
     """
     invitation = invitation_check(_locked_by_secret(signed))
@@ -182,8 +183,8 @@ def invitations_accept_verified(*, user: User, address: str | None) -> list[Memb
     for invitation in open_ones.filter(email=user.email, accepted_at=None, revoked_at=None, expires_at__gt=now()):
         try:
             joined.append(_let_in(invitation_check(invitation), user, address))
-        except InvitationRefusedError:
-            continue  # who invited may not any more: as if there were no invitation
+        except (InvitationRefusedError, ValidationError):
+            continue  # who invited may not any more, or there is no room: as if there were no invitation
     return joined
 
 
@@ -203,11 +204,6 @@ def invitation_check(invitation: Invitation | None) -> Invitation:
 
 
 # --- Secrets ---
-
-
-def invitation_digest(secret: str) -> bytes:
-    """What is stored of a link's secret: SHA-256, as 256 random bits need neither salt nor stretching."""
-    return hashlib.sha256(secret.encode()).digest()
 
 
 def invitation_secret(signed: str) -> str | None:
@@ -236,7 +232,7 @@ def _let_in(invitation: Invitation, user: User, address: str | None) -> Membersh
         actor=actor,
         target=invitation,
         organization_id=invitation.organization_id,
-        before={"accepted_at": None},
+        before={"accepted_at": None, "accepted_by_id": None},
         after={"accepted_at": invitation.accepted_at, "accepted_by_id": user.pk},
     )
     return membership
@@ -252,7 +248,7 @@ def _locked_by_secret(signed: str) -> Invitation | None:
     if secret is None:
         return None
     found = Invitation.objects.select_for_update(of=("self",)).select_related("organization", "invited_by")
-    return found.filter(digest=invitation_digest(secret)).first()
+    return found.filter(digest=bearer_digest(secret)).first()
 
 
 def _inviter_still_may(invitation: Invitation) -> bool:
@@ -260,7 +256,7 @@ def _inviter_still_may(invitation: Invitation) -> bool:
     inviter: UUID | None = invitation.invited_by_id
     if inviter is None:
         return True
-    actor = Actor(door="admin", label="", user_id=inviter)
+    actor = Actor(door="admin", label="", user_id=inviter, address=None)
     try:
         check_may_give(actor, invitation.organization, invitation.role)
     except ValidationError:

@@ -47,6 +47,9 @@ class JoinForm(PasswordForm):
     """Who has no account yet: name and password."""
 
     name = forms.CharField(
-        label=_("Your name"), max_length=100, required=False, widget=TextInput(attrs={"autocomplete": "name"})
+        label=_("Your name"),
+        max_length=100,
+        required=False,
+        widget=TextInput(attrs={"autocomplete": "name", "autofocus": True}),
     )
     field_order = ("name", "password", "again")

@@ -16,6 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from apps.core.console import show_in
+from apps.core.rows import one_sentence
 from apps.core.web import limited, outside_page, request_address
 from apps.orgs.access import choose_organization
 from apps.orgs.invitations.actions import (
@@ -53,6 +54,8 @@ def invitation(request: HttpRequest, signed: str) -> HttpResponse:
         return outside_page(request, "invitations/wrong_person.html", {"sentence": refusal}, status=403)
     except InvitationRefusedError as refusal:
         return outside_page(request, "invitations/refused.html", {"sentence": refusal}, status=410)
+    except ValidationError as refusal:
+        return outside_page(request, "invitations/refused.html", {"sentence": one_sentence(refusal)}, status=409)
 
 
 def _join(request: HttpRequest, found: Invitation, signed: str) -> HttpResponse:

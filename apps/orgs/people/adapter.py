@@ -4,12 +4,9 @@ from typing import Any
 from uuid import UUID
 
 from allauth.account.adapter import DefaultAccountAdapter
-from allauth.account.models import EmailAddress
 from allauth.core import context as current
 from allauth.mfa.adapter import DefaultMFAAdapter
 from django.conf import settings
-from django.core.exceptions import ValidationError
-from django.forms import BaseForm
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -17,10 +14,9 @@ from django.utils.translation import gettext_lazy as _
 from apps.core.actor import Actor
 from apps.core.sealing import Place, SealingError
 from apps.core.web import request_address
-from apps.orgs.actions import user_create, user_password_set
+from apps.orgs.actions import user_password_set
 from apps.orgs.models import User
 from apps.orgs.people.mail import mail_is_configured, mail_soon
-from apps.orgs.people.signup import may_sign_up
 
 NO_ADDRESS = "0.0.0.0"  # noqa: S104 - for sessions that came over a socket without addresses; nothing is bound
 # Secrets of second factors lie in a JSON column without an id of their own before they are saved.
@@ -44,30 +40,9 @@ class PeopleAdapter(DefaultAccountAdapter):
         "invalid_password_reset": _("This link is not valid any more: ask for another."),
     }
 
-    def is_open_for_signup(self, request: HttpRequest) -> bool:
-        """Whether a rule opens the page."""
-        return may_sign_up(request)
-
-    def clean_email(self, email: str) -> str:
-        """Refuse a sign-up that no rule allows."""
-        email = super().clean_email(email)
-        request = current.request
-        if request.resolver_match.url_name == "account_signup" and not may_sign_up(request, email):
-            raise ValidationError(_("This e-mail may not sign up here: ask for an invitation."))
-        return email
-
-    def save_user(self, request: HttpRequest, user: User, form: BaseForm, commit: bool = True) -> User:  # noqa: ARG002, FBT001, FBT002 - allauth's signature
-        """Make the account as every account is made. Its e-mail is proved by the message that follows."""
-        email = form.cleaned_data["email"]
-        made = user_create(
-            email=email,
-            password=form.cleaned_data["password1"],
-            actor=Actor(door="admin", label=email, address=request_address(request)),
-            email_verified=False,
-        )
-        EmailAddress.objects.filter(user=made).delete()  # allauth makes it, and insists on being first
-        user.__dict__.update(made.__dict__)
-        return user
+    def is_open_for_signup(self, request: HttpRequest) -> bool:  # noqa: ARG002 - allauth's signature
+        """Never by allauth, which makes an account before its e-mail is proved: apps.orgs.signup does it the other way round."""
+        return False
 
     def set_password(self, user: User, password: str) -> None:
         """Set it as every password is set: with an admin event."""

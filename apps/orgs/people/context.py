@@ -1,5 +1,6 @@
 """What every page about signing in shows, beside its own."""
 
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
@@ -7,6 +8,7 @@ from django.http import HttpRequest
 
 from apps.orgs.people.mail import mail_is_configured
 from apps.orgs.people.passwords import passwords_are_allowed
+from apps.orgs.people.signup import may_sign_up
 
 
 def people(request: HttpRequest) -> dict[str, Any]:
@@ -18,4 +20,5 @@ def people(request: HttpRequest) -> dict[str, Any]:
         **admin.site.each_context(request),
         "passwords_are_allowed": passwords_are_allowed(),
         "mail_is_configured": mail_is_configured(),
+        "sign_up_is_open": partial(may_sign_up, request),  # asked by the one page that offers it
     }

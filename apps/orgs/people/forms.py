@@ -1,14 +1,22 @@
 """The forms of signing in, where allauth's own do not say or ask what ours must."""
 
+import struct
 from typing import Any
 
 from allauth.account.forms import LoginForm
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
 from allauth.mfa.models import Authenticator
+from allauth.mfa.webauthn.forms import (
+    AddWebAuthnForm,
+    AuthenticateWebAuthnForm,
+    LoginWebAuthnForm,
+    ReauthenticateWebAuthnForm,
+)
 from django import forms
 from django.conf import settings
 from django.core.cache import cache
 from django.utils.translation import gettext_lazy as _
+from fido2.webauthn import AuthenticationResponse
 
 from apps.orgs.models import User
 
@@ -35,7 +43,7 @@ class _OnceMixin:
         """The code. Raises ValidationError if it does not fit or was used."""
         code: str = super().clean_code()  # type: ignore[misc]  # of the form that this is mixed into
         if self.authenticator.type == Authenticator.Type.TOTP:
-            digits = "".join(code.split())
+            digits = "".join(each for each in code if each.isdigit())  # however it was written
             if not cache.add(f"people:totp:{self.user.pk}:{digits}", "used", timeout=_REMEMBERED):
                 raise forms.ValidationError(_("This code is not right, or was used already."), code="incorrect_code")
         return code
@@ -47,6 +55,62 @@ class SecondFactorForm(_OnceMixin, AuthenticateForm):
 
 class ConfirmByCodeForm(_OnceMixin, ReauthenticateForm):
     """A code, to do something that needs the person."""
+
+
+_NOT_READ = _("The key's answer cannot be read: try again.")
+# What the libraries raise, beside their own errors, for an answer that no browser gives.
+_ODD = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError, struct.error)
+
+
+class _AnswerMixin:
+    """The answer of a passkey comes from a browser, so it may be anything."""
+
+    cleaned_data: dict[str, Any]
+
+    def clean_credential(self) -> Authenticator:
+        """The passkey. Raises ValidationError."""
+        try:
+            return self._checked()
+        except _ODD as error:
+            raise forms.ValidationError(_NOT_READ, code="incorrect_code") from error
+
+    def _checked(self) -> Authenticator:
+        found: Authenticator = super().clean_credential()  # type: ignore[misc]  # of the form that this is mixed into
+        return found
+
+
+class PasskeySignInForm(_AnswerMixin, LoginWebAuthnForm):
+    """A passkey that stands for the password too, so it must have asked for a fingerprint or a PIN.
+
+    What was asked of it may have been less: in the same browser, as somebody's second factor.
+    """
+
+    def _checked(self) -> Authenticator:
+        sent = self.cleaned_data["credential"]
+        found = super()._checked()
+        if not AuthenticationResponse.from_dict(sent).response.authenticator_data.is_user_verified():
+            raise forms.ValidationError(_("This key asked for neither a fingerprint nor a PIN: use your password."))
+        return found
+
+
+class PasskeySecondFactorForm(_AnswerMixin, AuthenticateWebAuthnForm):
+    """A passkey, to finish signing in."""
+
+
+class ConfirmByPasskeyForm(_AnswerMixin, ReauthenticateWebAuthnForm):
+    """A passkey, to do something that needs the person."""
+
+
+class PasskeyAddForm(AddWebAuthnForm):
+    """A new passkey."""
+
+    def clean(self) -> dict[str, Any]:
+        """Its answer, checked. Raises ValidationError."""
+        try:
+            values: dict[str, Any] = super().clean()
+        except _ODD as error:
+            raise forms.ValidationError(_NOT_READ, code="incorrect_code") from error
+        return values
 
 
 class ProfileForm(forms.Form):

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from allauth.usersessions.models import UserSession
+from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.http import HttpRequest
 from django.utils.timezone import now
@@ -63,6 +64,15 @@ def sessions_end(*, user: User, actor: Actor, except_key: str | None = None) -> 
         session_end(session=session, actor=actor)
         ended += 1
     return ended
+
+
+@transaction.atomic
+def sessions_forget() -> int:
+    """Delete sessions that have expired: those of visitors, whom every page with a form gives one, too. Returns how many."""
+    deleted, _by_model = Session.objects.filter(expire_date__lt=now()).delete()
+    listed = UserSession.objects.filter(created_at__lt=now() - _NOTED_EVERY)
+    listed.exclude(session_key__in=Session.objects.values("session_key")).delete()
+    return deleted
 
 
 _BROWSERS = {"Edg/": "Edge", "OPR/": "Opera", "Firefox/": "Firefox", "Chrome/": "Chrome", "Safari/": "Safari"}

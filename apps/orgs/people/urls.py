@@ -17,6 +17,7 @@ from apps.core.web import View, limited
 from apps.orgs.people import views
 from apps.orgs.people.forms import ConfirmByCodeForm, SecondFactorForm
 from apps.orgs.people.views import by_password, person_asked, private, sign_in_page
+from apps.orgs.signup import views as sign_up
 
 type Around = Callable[[View], View]
 
@@ -35,7 +36,12 @@ _confirm = (limited("confirm-person", "10/h", by=person_asked),)
 _forgotten = (
     by_password,
     limited("reset-address", "10/m"),
-    limited("reset-account", "5/h", by=views.account_asked),
+    limited("reset-account", "5/h", by=views.email_asked),
+)
+_sign_up = (
+    by_password,
+    limited("sign-up-address", "10/m"),
+    limited("sign-up-account", "5/h", by=sign_up.address_asked),
 )
 _new_password = limited("reset-key-address", "20/m")
 _own = (limited("account-person", "30/h", by=person_asked),)
@@ -49,7 +55,9 @@ urlpatterns = [
     _page("sign-in/second-factor/", _second_factor, "mfa_authenticate", *_code),
     _page("sign-in/passkey/", passkeys.login_webauthn, "mfa_login_webauthn", *_sign_in[:2]),
     _page("sign-in/switched-off/", account.account_inactive, "account_inactive"),
-    _page("sign-in/new/", account.signup, "account_signup", by_password, limited("sign-up-address", "10/m")),
+    _page("sign-in/new/", sign_up.ask, "account_signup", *_sign_up),
+    _page("sign-in/new/sent/", sign_up.sent, "sign_up_sent", by_password),
+    _page("sign-in/new/<str:signed>/", sign_up.finish, "sign_up_finish", by_password, limited("sign-up-link", "20/m")),
     _page("sign-in/forgotten/", account.password_reset, "account_reset_password", *_forgotten),
     _page("sign-in/forgotten/sent/", account.password_reset_done, "account_reset_password_done", by_password),
     _page("sign-in/forgotten/done/", account.password_reset_from_key_done, "account_reset_password_from_key_done"),

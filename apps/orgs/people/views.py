@@ -20,7 +20,9 @@ from django.utils.translation import check_for_language, get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
+from django.views.i18n import set_language
 
+from apps.core.tenancy import at_the_door
 from apps.core.web import limited, outside_page, request_address
 from apps.orgs.actions import SignInRefusedError, sign_in_link_check, sign_in_link_use, user_update
 from apps.orgs.models import Membership, User
@@ -30,6 +32,7 @@ from apps.orgs.people.middleware import has_second_factor
 from apps.orgs.people.passwords import passwords_are_allowed
 from apps.orgs.people.sessions import session_end, sessions_end, sessions_of
 from apps.orgs.selectors import sign_in_link_for
+from apps.orgs.signup.selectors import organization_offered
 
 type View = Callable[..., HttpResponseBase]
 
@@ -86,7 +89,12 @@ def sign_in_page(view: View) -> View:
 
 def account_asked(request: HttpRequest) -> str:
     """Whose password is being guessed, whoever guesses."""
-    return request.POST.get("login", request.POST.get("email", "")).strip().lower()
+    return request.POST.get("login", "").strip().lower()
+
+
+def email_asked(request: HttpRequest) -> str:
+    """Who is to get an e-mail, whoever asks for it."""
+    return request.POST.get("email", "").strip().lower()
 
 
 def person_asked(request: HttpRequest) -> str:
@@ -104,7 +112,8 @@ def to_sign_in(request: HttpRequest) -> HttpResponse:
     Who is signed in and comes here may not open the console; to be led back there would be a circle.
     """
     if request.user.is_authenticated:
-        return outside_page(request, "account/no_console.html", {}, status=403)
+        words = {"offered": organization_offered(request.user)}
+        return outside_page(request, "account/no_console.html", words, status=403)
     following = request.GET.get(REDIRECT_FIELD_NAME)
     query = f"?{urlencode({REDIRECT_FIELD_NAME: following})}" if following else ""
     return HttpResponseRedirect(reverse("account_login") + query)
@@ -131,6 +140,16 @@ def sign_in_by_link(request: HttpRequest, secret: str) -> HttpResponseBase:
 # --- Oneself ---
 
 
+def language(request: HttpRequest) -> HttpResponseBase:
+    """Keep a choice of language: in this browser, and for e-mails to whoever is signed in."""
+    response = set_language(request)
+    chosen = request.POST.get("language", "")
+    if isinstance(request.user, User) and chosen in dict(settings.LANGUAGES):
+        with at_the_door():
+            user_update(user=request.user, language=chosen, actor=person_actor(request, request.user))
+    return response
+
+
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def profile(request: HttpRequest) -> HttpResponse:
@@ -140,14 +159,16 @@ def profile(request: HttpRequest) -> HttpResponse:
         request.POST if request.method == "POST" else None, initial={"name": user.name, "language": get_language()}
     )
     if request.method == "POST" and form.is_valid():
-        user_update(user=user, name=form.cleaned_data["name"], actor=person_actor(request, user))
+        language = form.cleaned_data.get("language")
+        chosen = language if language and check_for_language(language) else ""
+        changes = {"name": form.cleaned_data["name"], **({"language": chosen} if chosen else {})}
+        user_update(user=user, actor=person_actor(request, user), **changes)
         messages.success(request, _("Saved."))
         response = HttpResponseRedirect(reverse("people_profile"))
-        language = form.cleaned_data.get("language")
-        if language and check_for_language(language):
+        if chosen:
             response.set_cookie(
                 settings.LANGUAGE_COOKIE_NAME,
-                language,
+                chosen,
                 max_age=settings.LANGUAGE_COOKIE_AGE,
                 secure=settings.HTTPS,
                 httponly=settings.LANGUAGE_COOKIE_HTTPONLY,

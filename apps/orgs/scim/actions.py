@@ -12,16 +12,24 @@ from django.db import transaction
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
-from apps.audit.actions import differences, event_record, facts
+from apps.audit.actions import event_of_change, event_record, facts
 from apps.core.actor import Actor
 from apps.core.bearer import bearer_digest, bearer_generate
 from apps.core.rows import save_valid
-from apps.orgs.actions import member_end, member_join, member_set_role, user_create, user_update
-from apps.orgs.giving import check_may_give
+from apps.orgs.actions import (
+    former_member_note,
+    member_end,
+    member_join,
+    member_set_role,
+    user_create,
+    user_update,
+)
+from apps.orgs.giving import check_may_give, giver_role
 from apps.orgs.keys.actions import keys_revoke_of
 from apps.orgs.models import Membership, Organization, Role, User
 from apps.orgs.people.sessions import sessions_end
 from apps.orgs.scim.models import PREFIX, DirectoryGroup, DirectoryGroupMember, DirectoryToken, DirectoryUser
+from apps.orgs.tenancy.chosen import tenancy
 
 # Of several groups' roles a member gets the first of these.
 _STRONGEST = (Role.ADMIN, Role.AUDITOR, Role.MEMBER, Role.BILLING)
@@ -46,7 +54,12 @@ class TakenError(Exception):
 
 @transaction.atomic
 def directory_token_issue(*, organization: Organization, name: str, actor: Actor) -> tuple[DirectoryToken, str]:
-    """Create a token for the organization's directory. Its plaintext exists only in this return value."""
+    """Create a token for the organization's directory. Its plaintext exists only in this return value.
+
+    It ends memberships, owners' too, so an owner issues it. Raises ValidationError to others.
+    """
+    if giver_role(actor, organization) not in {None, Role.OWNER}:
+        raise ValidationError(_("This takes an owner of %(name)s.") % {"name": organization})
     plaintext = bearer_generate(PREFIX)
     token = DirectoryToken(
         organization=organization,
@@ -87,16 +100,19 @@ def directory_token_revoke(*, token: DirectoryToken, actor: Actor) -> bool:
 @transaction.atomic
 def directory_user_create(*, organization: Organization, account: Account, actor: Actor) -> DirectoryUser:
     """A user of the directory's: a new account, or the one with this e-mail. Raises TakenError, ValidationError."""
-    _one_at_a_time(organization)
+    directory_take_turns(organization)
     email = (account.email or "").strip().lower()
     user = User.objects.filter(email=email).first()
     if user is not None and (_belongs(user, organization) or _known(user, organization) is not None):
         raise TakenError(_("%(email)s belongs to this organization already.") % {"email": email})
+    if user is not None:
+        _check_may_bring(user)
     _check_external_id(organization, account.external_id, None)
     provisioned = user is None
     if user is None:
         user = user_create(email=email, password=None, name=(account.name or "")[:100], actor=actor)
-    known = DirectoryUser(organization=organization, user=user, provisioned=provisioned)
+    known = _known_from_now_on(user, organization)
+    known.provisioned = known.provisioned or provisioned
     known.external_id = account.external_id or ""
     known.active = False
     save_valid(known)
@@ -105,6 +121,8 @@ def directory_user_create(*, organization: Organization, account: Account, actor
     )
     if account.active is not False:
         _activate(known, actor)
+    else:
+        former_member_note(organization=organization, user=user)  # no sign-up domain lets them in meanwhile
     return known
 
 
@@ -114,40 +132,37 @@ def directory_user_update(*, organization: Organization, user: User, account: Ac
 
     Name and e-mail are the directory's to change only of accounts that it has made, and that belong nowhere else.
     """
-    _one_at_a_time(organization)
-    known = _known(user, organization) or DirectoryUser(organization=organization, user=user)
+    directory_take_turns(organization)
+    known = _known(user, organization) or _known_from_now_on(user, organization)
     before = facts(known)
     if account.external_id is not None:
         _check_external_id(organization, account.external_id, user)
         known.external_id = account.external_id
     save_valid(known)
-    old, new = differences(before, {name: value for name, value in facts(known).items() if name != "updated_at"})
-    if new:
-        event_record(
-            "directory_user.updated",
-            actor=actor,
-            target=known,
-            organization_id=organization.pk,
-            before=old,
-            after=new,
-        )
+    event_of_change("directory_user.updated", actor=actor, target=known, organization_id=organization.pk, before=before)
     _rename(known, account, actor)
-    if account.active is True and not known.active:
+    # Since it said so last, somebody here may have removed the person, or let them in again.
+    belongs = _belongs(user, organization)
+    if account.active is True and not (known.active and belongs):
         _activate(known, actor)
-    elif account.active is False and known.active:
+    elif account.active is False and (known.active or belongs):
         _deactivate(known, actor)
     return known
 
 
 @transaction.atomic
 def directory_user_delete(*, organization: Organization, user: User, actor: Actor) -> None:
-    """Deactivate it, and forget what the directory said. The account and its past stay. Raises ValidationError."""
+    """Deactivate it, and forget what the directory said. The account and its past stay. Raises ValidationError.
+
+    What stays is whose account it is: should the directory create the user again, it may switch the account on again.
+    """
     known = directory_user_update(organization=organization, user=user, account=Account(active=False), actor=actor)
     DirectoryGroupMember.objects.filter(organization=organization, user=user).delete()
     event_record(
         "directory_user.deleted", actor=actor, target=known, organization_id=organization.pk, before=facts(known)
     )
-    known.delete()
+    known.external_id, known.forgotten = "", True
+    known.save(update_fields=["external_id", "forgotten", "updated_at"])
 
 
 # --- Groups ---
@@ -158,7 +173,7 @@ def directory_group_create(
     *, organization: Organization, display_name: str, external_id: str, members: Iterable[UUID], actor: Actor
 ) -> DirectoryGroup:
     """A group of the directory's. One that is called as a role gives it. Raises TakenError, ValidationError."""
-    _one_at_a_time(organization)
+    directory_take_turns(organization)
     _check_group_name(organization, display_name, None)
     named = display_name.strip().lower()
     group = DirectoryGroup(
@@ -186,7 +201,7 @@ def directory_group_update(
     members: set[UUID] | None = None,
 ) -> DirectoryGroup:
     """Change a group's name, its role or who is in it; None leaves each as it is. Raises TakenError, ValidationError."""
-    _one_at_a_time(group.organization)
+    directory_take_turns(group.organization)
     locked = DirectoryGroup.objects.select_for_update(of=("self",)).select_related("organization").get(pk=group.pk)
     before = facts(locked)
     if display_name is not None:
@@ -195,19 +210,16 @@ def directory_group_update(
     locked.external_id = locked.external_id if external_id is None else external_id
     locked.role = locked.role if role is None else role
     save_valid(locked)
-    old, new = differences(before, {name: value for name, value in facts(locked).items() if name != "updated_at"})
-    if new:
-        event_record(
-            "directory_group.updated",
-            actor=actor,
-            target=locked,
-            organization_id=locked.organization_id,
-            before=old,
-            after=new,
-        )
+    event_of_change(
+        "directory_group.updated",
+        actor=actor,
+        target=locked,
+        organization_id=locked.organization_id,
+        before=before,
+    )
     if members is not None:
         _set_members(locked, members, actor)
-    elif "role" in new:
+    elif locked.role != before["role"]:
         for user in locked.members.all():
             _follow_groups(user, locked.organization, actor)
     return locked
@@ -223,7 +235,7 @@ def directory_group_role(*, group: DirectoryGroup, role: str, actor: Actor) -> D
 @transaction.atomic
 def directory_group_delete(*, group: DirectoryGroup, actor: Actor) -> None:
     """Forget a group; the roles that it gave go with it."""
-    _one_at_a_time(group.organization)
+    directory_take_turns(group.organization)
     _set_members(group, set(), actor)
     event_record(
         "directory_group.deleted",
@@ -238,13 +250,22 @@ def directory_group_delete(*, group: DirectoryGroup, actor: Actor) -> None:
 # --- Shared ---
 
 
-def _one_at_a_time(organization: Organization) -> None:
-    """Directories send much at once; what they say of one organization is taken in one after the other."""
+def directory_take_turns(organization: Organization) -> None:
+    """Until the transaction's end. Directories send much at once; what they say of one organization is taken in in turn."""
     Organization.objects.select_for_update().get(pk=organization.pk)
 
 
 def _known(user: User, organization: Organization) -> DirectoryUser | None:
-    return DirectoryUser.objects.filter(user=user, organization=organization).select_related("user").first()
+    found = DirectoryUser.objects.filter(user=user, organization=organization, forgotten=False)
+    return found.select_related("user").first()
+
+
+def _known_from_now_on(user: User, organization: Organization) -> DirectoryUser:
+    """What the directory says of a user of whom it has said nothing yet, or deleted what it had said."""
+    found = DirectoryUser.objects.filter(user=user, organization=organization).select_related("user").first()
+    known = found or DirectoryUser(organization=organization, user=user)
+    known.forgotten = False
+    return known
 
 
 def _belongs(user: User, organization: Organization) -> bool:
@@ -257,10 +278,31 @@ def _is_the_directorys(known: DirectoryUser) -> bool:
     return known.provisioned and not elsewhere and not known.user.is_superuser
 
 
+def _check_may_bring(user: User) -> None:
+    """Where anybody may start an organization (TENANCY), nobody who belongs to another is drawn into it without being asked."""
+    if tenancy().owners_run_the_installation:
+        return
+    if user.is_superuser or (_is_used(user) and Membership.objects.filter(user=user).exists()):
+        raise TakenError(_("%(email)s has an account here that is not the directory's: invite them.") % {"email": user})
+
+
+def _may_rename(user: User) -> bool:
+    """Where anybody may start an organization (TENANCY), only before anybody has used the account.
+
+    Else one who has a password there could have it carry somebody else's address, for whoever trusts that.
+    """
+    return tenancy().owners_run_the_installation or not _is_used(user)
+
+
+def _is_used(user: User) -> bool:
+    """Whether somebody has signed in to the account, or could with a password."""
+    return user.last_login is not None or user.has_usable_password()
+
+
 def _activate(known: DirectoryUser, actor: Actor) -> None:
-    known.active = True
-    known.save(update_fields=["active", "updated_at"])
-    if not known.user.is_active and _is_the_directorys(known):
+    was_off, known.active, known.switched_off = known.switched_off, True, False
+    known.save(update_fields=["active", "switched_off", "updated_at"])
+    if was_off and not known.user.is_active and _is_the_directorys(known):
         known.user = user_update(user=known.user, is_active=True, actor=actor)
     member_join(organization=known.organization, user=known.user, role=Role.MEMBER, actor=actor)
     _follow_groups(known.user, known.organization, actor)
@@ -272,10 +314,12 @@ def _deactivate(known: DirectoryUser, actor: Actor) -> None:
     membership = Membership.objects.filter(user=known.user, organization=known.organization_id).first()
     if membership is not None:
         member_end(membership=membership, actor=actor)
+    former_member_note(organization=known.organization, user=known.user)
     known.active = False
     known.role_given = ""
-    known.save(update_fields=["active", "role_given", "updated_at"])
-    if known.user.is_active and _is_the_directorys(known):
+    known.switched_off = known.user.is_active and _is_the_directorys(known)
+    known.save(update_fields=["active", "role_given", "switched_off", "updated_at"])
+    if known.switched_off:
         known.user = user_update(user=known.user, is_active=False, actor=actor)
     sessions_end(user=known.user, actor=actor)
 
@@ -284,7 +328,7 @@ def _rename(known: DirectoryUser, account: Account, actor: Actor) -> None:
     email = None if account.email is None else account.email.strip().lower()
     changes = {}
     if email is not None and email != known.user.email:
-        if not _is_the_directorys(known):
+        if not _is_the_directorys(known) or not _may_rename(known.user):
             raise ValidationError({"email": _("This account is not the directory's alone: its e-mail stays.")})
         if User.objects.filter(email=email).exists():
             raise TakenError(_("Another account has the e-mail %(email)s.") % {"email": email})
@@ -341,7 +385,7 @@ def _set_members(group: DirectoryGroup, wanted: set[UUID], actor: Actor) -> None
         DirectoryGroup.objects.filter(pk=group.pk).update(updated_at=now())
     for key in changed:
         if _known(people[key], group.organization) is None:
-            DirectoryUser.objects.create(organization=group.organization, user=people[key])
+            _known_from_now_on(people[key], group.organization).save()
         _follow_groups(people[key], group.organization, actor)
 
 

@@ -44,6 +44,10 @@ class DirectoryUser(OwnedRow):
     active = models.BooleanField(_("active"), default=True)
     # Made for this directory: it may rename the account, and switch it off as long as it belongs nowhere else.
     provisioned = models.BooleanField(_("made by the directory"), default=False)
+    # By the directory, which may then switch it on again. Whom somebody else has switched off, it may not.
+    switched_off = models.BooleanField(_("account switched off"), default=False, db_default=False)
+    # Deleted there: it is none of the directory's users any more, until it creates the user again.
+    forgotten = models.BooleanField(_("deleted by the directory"), default=False, db_default=False)
     role_given = models.CharField(_("role given by groups"), max_length=16, blank=True, choices=Role)
     created_at = models.DateTimeField(_("created at"), default=now, editable=False)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)

@@ -85,6 +85,7 @@ def parsed_filter(text: str) -> tuple[str, str] | None:
         value = json.loads(literal)
     except ValueError:
         raise ScimError(400, _("The value of the filter is no JSON string."), "invalidFilter") from None
+    _check_texts(value, "invalidFilter")
     attribute = attribute.lower().rpartition(":")[2] if attribute.lower().startswith("urn:") else attribute.lower()
     if _EMAIL.match(attribute):
         attribute = "emails.value"
@@ -99,7 +100,21 @@ def body_of(raw: bytes) -> Json:
         raise ScimError(400, _("The body is no JSON."), "invalidSyntax") from None
     if not isinstance(found, dict):
         raise ScimError(400, _("The body is no JSON object."), "invalidSyntax")
+    _check_texts(found, "invalidValue")
     return found
+
+
+def _check_texts(found: Any, scim_type: str) -> None:
+    """Raises ScimError for a text, at whatever depth, that JSON can spell and no database can keep."""
+    waiting = [found]
+    while waiting:
+        match waiting.pop():
+            case dict() as pairs:
+                waiting += [*pairs, *pairs.values()]
+            case list() as entries:
+                waiting += entries
+            case str() as words if "\x00" in words or any("\ud800" <= letter <= "\udfff" for letter in words):
+                raise ScimError(400, _("A text has a character that cannot be kept."), scim_type)
 
 
 # --- Changes ---

@@ -30,7 +30,8 @@ def directory_token(plaintext: str) -> DirectoryToken | None:
 def directory_users(organization: Organization, asked: tuple[str, str] | None = None) -> "QuerySet[User]":
     """An organization's people as the directory sees them: its members, and those that it has deactivated."""
     people = User.objects.filter(
-        Q(memberships__organization=organization) | Q(directory_users__organization=organization)
+        Q(memberships__organization=organization)
+        | Q(directory_users__organization=organization, directory_users__forgotten=False)
     )
     if asked is not None:
         attribute, value = asked

@@ -28,6 +28,7 @@ from apps.orgs.scim.actions import (
     directory_group_create,
     directory_group_delete,
     directory_group_update,
+    directory_take_turns,
     directory_user_create,
     directory_user_delete,
     directory_user_update,
@@ -43,6 +44,8 @@ from apps.orgs.scim.selectors import (
     directory_users,
 )
 
+_READING = ("GET", "HEAD", "OPTIONS")
+
 
 @method_decorator(csrf_exempt, name="dispatch")  # a token in a header, no cookie: there is nothing to forge
 class ScimView(View):
@@ -56,6 +59,9 @@ class ScimView(View):
         try:
             with at_the_door(), transaction.atomic():
                 self._authenticate(request)
+                if request.method not in _READING:
+                    # Before anything is read: what a change is added to must still be so when it is written.
+                    directory_take_turns(self.organization)
                 return super().dispatch(request, *args, **kwargs)
         except ScimError as error:
             response = error.response()
@@ -328,7 +334,7 @@ def _changed_members(members: set[UUID], op: str, value: object) -> set[UUID]:
         return _ids(value or [])
     if op == "add":
         return members | _ids(value)
-    return members - _ids(value) if value else set()
+    return set() if value is None else members - _ids(value)  # without a value: all
 
 
 def _ids(value: object) -> set[UUID]:

@@ -18,12 +18,15 @@ from apps.orgs.invitations.selectors import is_invited
 from apps.orgs.models import Membership, Role, User
 from apps.orgs.people.passwords import passwords_are_allowed
 from apps.orgs.selectors import membership_of, user_by_email
+from apps.orgs.signup.actions import SignUpRefusedError, newcomer_join
+from apps.orgs.signup.selectors import has_left, organization_open_to
 from apps.orgs.sso.claims import Person
 from apps.orgs.sso.models import Identity
 from apps.orgs.sso.refusals import (
     CONNECTED_ELSEWHERE,
     EMAIL_MISSING,
     NO_ORGANIZATION,
+    NOT_ADMITTED,
     NOT_INVITED,
     SWITCHED_OFF,
     UNCONFIRMED,
@@ -86,6 +89,7 @@ def identity_disconnect(*, identity: Identity, actor: Actor) -> None:
     locked.delete()
 
 
+@transaction.atomic
 def refusal_record(*, refusal: SsoRefused, address: str | None) -> None:
     """Leave an event of a sign-in that was begun here and refused."""
     person = refusal.person
@@ -135,23 +139,40 @@ def _first_sign_in(person: Person, address: str | None) -> Identity:
 
 
 def _newcomer(person: Person, address: str | None) -> Identity:
-    """A user who belongs where invitations for the e-mail and OIDC_AUTO_JOIN say, and nowhere else."""
-    invited, home, roles = is_invited(person.email), home_organization(), roles_by_groups(person)
-    if not invited and not settings.OIDC_AUTO_JOIN:
+    """A user who belongs where invitations for the e-mail, its domain and OIDC_AUTO_JOIN say, and nowhere else."""
+    home, roles = home_organization(), roles_by_groups(person)
+    expected = is_invited(person.email) or organization_open_to(person.email) is not None
+    if not expected and not settings.OIDC_AUTO_JOIN:
         raise SsoRefused(NOT_INVITED, person=person)
-    if not invited and home is None and not roles:
+    if not expected and home is None and not roles:
         raise SsoRefused(NO_ORGANIZATION, "OIDC_ORGANIZATION names none", person=person)
+    if home is not None and has_left(home, person.email):
+        home = None  # a new account brings nobody back
     actor = _installation(address)
     try:
         user = user_create(email=person.email, name=person.name, password=None, actor=actor)
     except ValidationError as error:
         raise SsoRefused(EMAIL_MISSING, one_sentence(error), person=person) from error
-    joined = invitations_accept_verified(user=user, address=address)
+    joined = bool(invitations_accept_verified(user=user, address=address))
+    joined |= _join_by_domain(user, address)
     if settings.OIDC_AUTO_JOIN and home is not None and home not in roles:
-        member_join(organization=home, user=user, role=Role.MEMBER, actor=actor)
-    elif not joined and not settings.OIDC_AUTO_JOIN:
-        raise SsoRefused(NOT_INVITED, "whoever invited them no longer may", person=person)
+        try:
+            member_join(organization=home, user=user, role=Role.MEMBER, actor=actor)
+        except ValidationError as error:
+            raise SsoRefused(NOT_ADMITTED, one_sentence(error), person=person) from error
+    elif not joined and not (settings.OIDC_AUTO_JOIN and roles):
+        raise SsoRefused(
+            NOT_INVITED, "whoever invited them no longer may, there is no room, or they left", person=person
+        )
     return _connected(user, person, _as(user, address))
+
+
+def _join_by_domain(user: User, address: str | None) -> bool:
+    """By the sign-up rule of an organization, if one names the domain of the e-mail, which the provider vouches for."""
+    try:
+        return newcomer_join(user=user, address=address) is not None
+    except (SignUpRefusedError, ValidationError):  # somebody who has left, or there is no room
+        return False
 
 
 def _connected(user: User, person: Person, actor: Actor) -> Identity:
@@ -197,7 +218,11 @@ def _follow_groups(identity: Identity, person: Person, address: str | None) -> N
         if membership is None:
             if not settings.OIDC_AUTO_JOIN:
                 continue
-            membership = member_join(organization=organization, user=identity.user, role=role, actor=actor)
+            try:
+                membership = member_join(organization=organization, user=identity.user, role=role, actor=actor)
+            except ValidationError as refusal:
+                log.warning("single sign-on: %s does not join %s: %s", identity.user, organization, refusal)
+                continue
         if _set_role(membership, role, actor):
             given[str(organization.pk)] = role
     for key in given.keys() - {str(organization.pk) for organization in wanted}:

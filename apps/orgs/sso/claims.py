@@ -55,7 +55,7 @@ def person_of(claims: Mapping[str, Any], *, issuer: str) -> Person:
     person = Person(
         issuer=issuer,
         subject=claims["sub"],
-        email=email.strip().lower() if isinstance(email, str) else "",
+        email=_lowered(email.strip()) if isinstance(email, str) else "",
         name=_plain(name) if isinstance(name, str) else "",
         groups=tuple(group for group in known if group in groups) if isinstance(groups, list) else None,
     )
@@ -73,9 +73,18 @@ def joined(token: Mapping[str, Any], more: Mapping[str, Any]) -> Mapping[str, An
     if more.get("sub") != token["sub"]:
         raise SsoRefused(SUBJECT_DIFFERS, "userinfo speaks of another person than the token")
     found = {**more, **token}
-    if found.get("email") != more.get("email") and "email_verified" not in token:
-        found.pop("email_verified", None)  # it was said of another e-mail
+    # That an e-mail is verified was said of the e-mail beside it, and of no other.
+    if "email" not in token and _is_yes(token.get("email_verified")):
+        found["email_verified"] = more.get("email_verified")
+    elif found.get("email") != more.get("email") and "email_verified" not in token:
+        found.pop("email_verified", None)
     return found
+
+
+def _lowered(said: str) -> str:
+    """In lower case; empty for letters that only look like plain ones and turn into them there: that is another address."""
+    lowered = said.lower()
+    return "" if lowered.isascii() and not said.isascii() else lowered
 
 
 def _is_email(said: str) -> bool:
@@ -95,4 +104,8 @@ def _is_verified(claims: Mapping[str, Any]) -> bool:
     said = claims.get("email_verified")
     if said is None:
         return bool(settings.OIDC_TRUST_EMAILS)
+    return _is_yes(said)
+
+
+def _is_yes(said: object) -> bool:
     return said is True or said == "true"  # some write it as a word

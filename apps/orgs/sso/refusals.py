@@ -101,6 +101,12 @@ NO_ORGANIZATION = Reason(
     _("There is no organization here that %(email)s could join."),
     _("Ask whoever runs this installation: OIDC_ORGANIZATION names the one that people join."),
 )
+NOT_ADMITTED = Reason(
+    "not_admitted",
+    403,
+    _("%(email)s cannot become a member now."),
+    _("Ask an owner of your organization about it: there may be no room for more."),
+)
 SWITCHED_OFF = Reason(
     "switched_off", 403, _("Your account here is switched off."), _("Ask an owner of your organization about it.")
 )

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -12,10 +12,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.core.console import request_actor
-from apps.core.tenancy import as_installation
+from apps.core.rows import add_errors
+from apps.core.tenancy import as_installation, at_the_door
 from apps.core.web import limited, outside_page
 from apps.orgs.access import access_of, choose_organization, memberships_of, organizations_of
 from apps.orgs.models import User
+from apps.orgs.signup.selectors import organization_offered
 from apps.orgs.tenancy.actions import organization_start
 from apps.orgs.tenancy.chosen import tenancy
 from apps.orgs.tenancy.forms import StartForm
@@ -25,7 +27,7 @@ from apps.orgs.tenancy.forms import StartForm
 @login_required
 @require_http_methods(["GET", "HEAD"])
 def organizations(request: HttpRequest) -> HttpResponse:
-    """One's organizations, and a form for another where the installation lets one start it."""
+    """One's organizations, what one may join, and a form for another where the installation lets one start it."""
     return _page(request, StartForm())
 
 
@@ -55,7 +57,7 @@ def start(request: HttpRequest) -> HttpResponse:
         try:
             made = organization_start(user=person, actor=request_actor(request), **form.cleaned_data)
         except ValidationError as refusal:
-            _show(form, refusal)
+            add_errors(form, refusal)
         else:
             choose_organization(request, made)
             messages.success(request, _("%(organization)s is yours.") % {"organization": made})
@@ -64,9 +66,12 @@ def start(request: HttpRequest) -> HttpResponse:
 
 
 def _page(request: HttpRequest, form: StartForm, *, status: int = 200) -> HttpResponse:
-    access = access_of(request)
+    access, person = access_of(request), _person(request)
+    with at_the_door():  # whoever may join is not a member yet
+        offered = organization_offered(person)
     context = {
-        "memberships": memberships_of(_person(request)),
+        "memberships": memberships_of(person),
+        "offered": offered,
         "current": access.organization if access is not None else None,
         "is_platform_staff": access is not None and access.is_platform_staff,
         "form": form if _may_start(request) else None,
@@ -83,9 +88,3 @@ def _person(request: HttpRequest) -> User:
     if not isinstance(request.user, User):
         raise PermissionDenied
     return request.user
-
-
-def _show(form: StartForm, refusal: ValidationError) -> None:
-    by_field = refusal.error_dict if hasattr(refusal, "error_dict") else {NON_FIELD_ERRORS: refusal.error_list}
-    for field, errors in by_field.items():
-        form.add_error(field if field in form.fields else None, errors)

@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
-from apps.audit.actions import differences, event_record, facts
+from apps.audit.actions import event_of_change, event_record, facts
 from apps.core.actor import Actor
 from apps.core.rows import save_valid
 from apps.orgs.models import Organization
@@ -108,7 +108,7 @@ def policy_update(*, policy: Policy, fields: Mapping[str, Any], actor: Actor) ->
     before = facts(locked)
     set_policy_fields(locked, fields)
     _save(locked)
-    _note_change(locked, before, actor=actor)
+    event_of_change("policy.updated", actor=actor, target=locked, organization_id=locked.organization_id, before=before)
     return locked
 
 
@@ -220,7 +220,9 @@ def inline_set(
             after={**facts(policy), **_place_facts(place, inline=True)},
         )
     else:
-        _note_change(policy, before, actor=actor)
+        event_of_change(
+            "policy.updated", actor=actor, target=policy, organization_id=policy.organization_id, before=before
+        )
     return policy
 
 
@@ -324,17 +326,3 @@ def _note_place(action: str, policy: Policy, place: Place, *, actor: Actor) -> N
         organization_id=policy.organization_id,
         **({"after": seen} if action == "policy.attached" else {"before": seen}),
     )
-
-
-def _note_change(policy: Policy, before: dict[str, Any], *, actor: Actor) -> None:
-    """An event of what changed; none if nothing did."""
-    old, new = differences(before, facts(policy))
-    if new:
-        event_record(
-            "policy.updated",
-            actor=actor,
-            target=policy,
-            organization_id=policy.organization_id,
-            before=old,
-            after=new,
-        )

@@ -96,10 +96,16 @@ def price_withdraw(*, price: Price, actor: Actor) -> bool:
     locked = Price.objects.select_for_update().get(pk=price.pk)
     if locked.withdrawn_at is not None:
         return False
+    before = _told(locked)
     locked.withdrawn_at = now()
     locked.save(update_fields=["withdrawn_at"])
     event_record(
-        "price.withdrawn", actor=actor, target=locked, organization_id=locked.organization_id, before=_told(locked)
+        "price.withdrawn",
+        actor=actor,
+        target=locked,
+        organization_id=locked.organization_id,
+        before=before,
+        after=_told(locked),
     )
     return True
 

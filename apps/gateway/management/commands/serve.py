@@ -1,5 +1,6 @@
 """`manage.py serve`: the web process, both planes or one of them."""
 
+import logging
 import os
 import shutil
 from typing import Any
@@ -7,6 +8,10 @@ from typing import Any
 import uvicorn
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
+
+from apps.orgs.setup.hint import setup_hint
+
+log = logging.getLogger(__name__)
 
 PLANES = {"all": "application", "gateway": "gateway", "console": "console"}
 
@@ -31,6 +36,8 @@ class Command(BaseCommand):
         """Serve until told to stop."""
         if workers > 1:
             self._share_metrics()
+        if hint := setup_hint():
+            log.warning(hint)
         uvicorn.run(
             f"config.asgi:{PLANES[plane]}",
             host=host,

@@ -23,6 +23,7 @@ from apps.launch.headstart import CHECKOUT, migrations_done
 from apps.launch.ports import free_port
 from apps.launch.supervisor import Child, Supervisor
 from apps.launch.terminal import Terminal
+from apps.orgs.setup.actions import is_set_up, setup_code
 
 _READY_SECONDS = 90.0
 _STOP_ORDER = (("web",), ("worker", "sandbox"))  # running answers first, then what they may still need
@@ -91,6 +92,7 @@ class Command(BaseCommand):
             token=demo.demo_token(),
             logs=ground.folder.logs,
             seconds=time.monotonic() - ground.began,
+            setup_code=None if is_set_up() else setup_code(),
         )
         connections.close_all()
         ground.terminal.say(text)
