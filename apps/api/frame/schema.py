@@ -143,7 +143,7 @@ class ApiSchema(AutoSchema):
     @property
     def _is_versioned(self) -> bool:
         view = self._asked_view
-        return self.method != "GET" and view.rows is not None and view.shows is not None
+        return view.shows is not None and (self.method == "PATCH" or (self.method != "GET" and view.rows is not None))
 
     def _get_response_bodies(self, direction: Any = "response") -> Any:
         told = self._told

@@ -44,6 +44,9 @@ class ApiView(APIView):
     permissions: ClassVar[Mapping[str, Permission | None]]  # by verb; None: whoever is known
     rows: ClassVar[Any] = None  # the model whose row the path names, as its last `…_id`
     related: ClassVar[tuple[str, ...]] = ("organization",)
+    locks: ClassVar[bool] = (
+        True  # the row before it is changed; False: the action does, in its own order, or takes its time
+    )
     shows: ClassVar[Shape | None] = None  # how a row is shown; its version is taken from that
     changes_by_itself: ClassVar[tuple[str, ...]] = ("last_used_at", "state")  # which no version follows
     staff_only: ClassVar[frozenset[str]] = frozenset()  # verbs for platform staff
@@ -121,7 +124,7 @@ class ApiView(APIView):
         self.query = self._read(told.query, request.query_params.dict(), told)
         if told.takes is not None:
             self.given = self._read_body(told.takes, request)
-        if self.rows is not None and not reads:
+        if not reads and (self.rows is not None or request.method == "PATCH"):
             self._check_version(request, told)
         if told.creates:
             return once(request, self.access, lambda: self._finish(handler(), told))
@@ -173,10 +176,15 @@ class ApiView(APIView):
             raise Http404
         if lock:
             self.check_own(row)
+        if lock and self.locks:
             row = rows.filter(pk=key).select_for_update(of=("self",)).first()
             if row is None:
                 raise Http404
         return row
+
+    def versioned(self) -> Any:
+        """What `shows` shows, as it is before a change and until it."""
+        return self.row
 
     def visible(self) -> QuerySet[Any]:
         """The rows that a path may name."""
@@ -225,7 +233,7 @@ class ApiView(APIView):
     def _check_version(self, request: Request, told: Operation) -> None:
         if self.shows is None:
             return
-        tag = tag_of(self.shown(self.row, self.shows), leaving_out=self.changes_by_itself)
+        tag = tag_of(self.shown(self.versioned(), self.shows), leaving_out=self.changes_by_itself)
         check_match(request.headers.get("If-Match"), tag, needed=told.needs_match)
 
     def _read(self, shape: Shape | None, values: Mapping[str, Any], told: Operation) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class CredentialShown(serializers.Serializer[Credential]):
     organization = serializers.UUIDField(source="organization_id", allow_null=True, help_text="null: hosted.")
     provider = serializers.ChoiceField(choices=Provider.values)
     label = serializers.CharField()
-    base_url = serializers.CharField()
+    base_url = serializers.CharField(help_text="Empty of what is hosted, but for the installation's operators.")
     api_version = serializers.CharField()
     priority = serializers.IntegerField()
     weight = serializers.IntegerField(allow_null=True)
@@ -64,6 +64,13 @@ class CredentialShown(serializers.Serializer[Credential]):
     refused_at = Moment(allow_null=True, help_text="Since when its provider refuses it.")
     refused_status = serializers.IntegerField(allow_null=True)
     created_at = Moment()
+
+    def to_representation(self, credential: Credential) -> dict[str, Any]:
+        """As JSON. Of what is hosted, organizations learn that it is there, and nothing of the account."""
+        shown: dict[str, Any] = super().to_representation(credential)
+        if credential.organization_id is None and not self.context["access"].is_platform_staff:
+            shown |= {"base_url": "", "api_version": "", "secret_hint": ""}
+        return shown
 
     def get_has_secret(self, credential: Credential) -> bool:
         """Whether there is one."""
@@ -179,13 +186,7 @@ class CredentialProbe(ApiView):
     tag = "Credentials"
     permissions: ClassVar = {"POST": Permission.CREDENTIALS_WRITE}
     rows = Credential
-
-    def find(self, *, lock: bool = False) -> Any:
-        """The credential, not locked: the call may take its time. Raises Http404; PermissionDenied for the installation's."""
-        row = super().find()
-        if lock:
-            self.check_own(row)
-        return row
+    locks = False
 
     @operation("Call the provider with a credential, now", gives=CredentialTestShown)
     def post(self) -> Any:

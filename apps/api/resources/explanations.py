@@ -75,11 +75,10 @@ class Explanations(ApiView):
 class RecordExplanation(RecordView):
     """Of a call that is recorded."""
 
-    permissions: ClassVar = {"GET": Permission.POLICIES_READ}
-
     @operation("Explain what was decided of a request", gives=ExplanationShown)
     def get(self) -> Any:
-        """404 where no token was known, so that no policy was asked."""
+        """404 where no token was known, so that no policy was asked. Takes `policies.read` besides."""
+        self.access.require(Permission.POLICIES_READ)
         found = explain_record(self.row)
         if found is None:
             raise Http404

@@ -107,10 +107,7 @@ class InvitationRenewal(ApiView):
     rows = Invitation
     related = ("organization", "invited_by")
     shows = InvitationShown
-
-    def find(self, *, lock: bool = False) -> Any:  # noqa: ARG002 - the action locks, in its own order
-        """The invitation. Raises Http404."""
-        return super().find()
+    locks = False
 
     @operation("Send an invitation again", gives=InvitationMade, status=201)
     def post(self) -> Any:

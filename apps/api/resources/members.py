@@ -9,7 +9,7 @@ from apps.api.frame.operations import operation
 from apps.api.frame.queries import PageQuery
 from apps.api.frame.views import ApiView
 from apps.orgs.actions import member_remove, member_update
-from apps.orgs.models import Membership, Role
+from apps.orgs.models import Membership, Organization, Role
 from apps.orgs.roles import Permission
 
 
@@ -71,6 +71,12 @@ class OneMember(ApiView):
     rows = Membership
     related = ("organization", "user")
     shows = MemberShown
+
+    def find(self, *, lock: bool = False) -> Any:
+        """The membership; to be changed, with its organization locked before it, as the actions do. Raises Http404."""
+        if lock:
+            Organization.objects.select_for_update().get(pk=super().find().organization_id)
+        return super().find(lock=lock)
 
     @operation("Read a member", gives=MemberShown)
     def get(self) -> Any:

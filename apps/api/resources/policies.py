@@ -17,7 +17,9 @@ from apps.api.resources.organizations import visible_organizations
 from apps.orgs.models import Organization
 from apps.orgs.roles import Permission
 from apps.policies.actions.policies import (
+    Place,
     inline_set,
+    place_lock,
     policy_attach,
     policy_create,
     policy_delete,
@@ -250,6 +252,7 @@ class OneAttachment(ApiView):
     permissions: ClassVar = {"GET": Permission.POLICIES_READ, "DELETE": Permission.POLICIES_WRITE}
     rows = Attachment
     related = ("organization", "policy", "service", "token")
+    locks = False
     shows = AttachmentShown
 
     @operation("Read where a policy holds", gives=AttachmentShown)
@@ -288,7 +291,12 @@ class _Rules(ApiView):
 
     tag = "Policies"
     permissions: ClassVar = {"GET": Permission.POLICIES_READ, "PATCH": Permission.POLICIES_WRITE}
+    shows = RulesShown
     layer: ClassVar[Layer]
+
+    def versioned(self) -> Any:
+        """The rules, not the place."""
+        return self._own()
 
     def _place(self) -> dict[str, Any]:
         return {str(self.layer): self.row}
@@ -344,17 +352,26 @@ class InstallationRules(ApiView):
     tag = "Policies"
     permissions: ClassVar = {"GET": Permission.POLICIES_READ, "PATCH": Permission.POLICIES_WRITE}
     staff_only: ClassVar = frozenset({"PATCH"})
+    shows = RulesShown
+
+    def versioned(self) -> Any:
+        """The rules, while others who change them wait."""
+        place_lock(Place())
+        return self._own()
+
+    def _own(self) -> Any:
+        return inline_policy(Layer.INSTALLATION, organization=None) or Policy()
 
     @operation("Read the installation's own rules", gives=RulesShown)
     def get(self) -> Any:
         """Those that hold for all."""
-        return inline_policy(Layer.INSTALLATION, organization=None) or Policy()
+        return self._own()
 
     @operation("Change the installation's own rules", takes=RulesChange, gives=RulesShown)
     def patch(self) -> Any:
         """What is left out stays; null is not set."""
         inline_set(layer=Layer.INSTALLATION, fields=self.given, actor=self.actor)
-        return inline_policy(Layer.INSTALLATION, organization=None) or Policy()
+        return self._own()
 
 
 class OrganizationPolicy(ApiView):

@@ -122,6 +122,7 @@ class PriceWithdrawal(ApiView):
     tag = "Prices"
     permissions: ClassVar = {"POST": Permission.PRICES_WRITE}
     rows = Price
+    locks = False
     shows = PriceShown
 
     @operation("Withdraw a price", gives=PriceShown)

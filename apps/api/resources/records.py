@@ -238,4 +238,7 @@ def _cell(value: Any) -> Any:
     if isinstance(value, list | dict):
         return orjson.dumps(value, default=str).decode()
     # A spreadsheet takes what begins so for a formula; clients choose names and headers.
-    return f"'{value}" if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"} else value
+    return f"'{value}" if isinstance(value, str) and value[:1] in _FORMULA else value
+
+
+_FORMULA = frozenset("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - the wide forms, which some spreadsheets take for the others
