@@ -16,7 +16,7 @@ from django.contrib import messages
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.options import IS_POPUP_VAR
 from django.contrib.admin.utils import flatten_fieldsets
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
 from django.db import models
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -109,6 +109,7 @@ class ConsoleAdmin(ModelAdmin):
     permission_write = ""
     organization_lookup = "organization"  # from a row to whose it is
     shows_hosted = False  # rows of no organization are offered to all: their people see them, and change nothing
+    hosted_hides: tuple[str, ...] = ()  # fields of such rows that are for platform staff alone
     form = ConsoleForm
     list_per_page = 50
     compressed_fields = True  # unfold: labels beside their fields
@@ -153,6 +154,21 @@ class ConsoleAdmin(ModelAdmin):
             return filters
         return [each for each in filters if (each[0] if isinstance(each, tuple) else each) != "organization"]
 
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        """Rows are found by the page's filters alone: admin's own rule lets an address ask for any column, digests too."""
+        column = lookup.partition("__")[0]
+        filtered = {each[0] if isinstance(each, tuple) else each for each in self.list_filter}
+        asked = {getattr(each, "parameter_name", each) for each in filtered}
+        if column not in asked and column in {field.name for field in self.model._meta.fields}:
+            return False
+        return super().lookup_allowed(lookup, value, request)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Raises BadRequest for what no text of ours holds and PostgreSQL does not take."""
+        if any("\0" in text for texts in request.GET.lists() for text in (texts[0], *texts[1])):
+            raise BadRequest
+        return super().changelist_view(request, extra_context)
+
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """As who asks may see them."""
         return self.shown_fieldsets(request, obj, super().get_fieldsets(request, obj))
@@ -163,6 +179,8 @@ class ConsoleAdmin(ModelAdmin):
         Admin would otherwise look for a value to show in its place, and find a method of the row's that opens its secret.
         """
         hidden = set() if own_organization(request) is None else {"organization"}
+        if self._is_hosted_for(request, obj):
+            hidden.update(self.hosted_hides)
         if obj is not None and not self.has_change_permission(request, obj):
             columns = {field.name for field in self.model._meta.concrete_fields}
             names = flatten_fieldsets(fieldsets)

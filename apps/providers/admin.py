@@ -4,13 +4,13 @@ from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 from django.contrib import admin
-from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from apps.core.console import ConsoleAdmin, request_actor
+from apps.core.console import ConsoleAdmin, own_organization, request_actor
 from apps.core.rowactions import row_action
 from apps.core.theme import ActionVariant, AutocompleteSelectFilter, ChoicesDropdownFilter, action, display
 from apps.providers.actions import (
@@ -57,12 +57,13 @@ class CredentialAdmin(ConsoleAdmin):
     permission_read = "credentials.read"
     permission_write = "credentials.write"
     shows_hosted = True
+    hosted_hides = ("base_url", "secret_ends", "listed")
     form = CredentialChangeForm
     list_display = (
         "label",
         "provider",
         "owner",
-        "base_url",
+        "calls",
         "secret_ends",
         "priority",
         "model_count",
@@ -127,7 +128,18 @@ class CredentialAdmin(ConsoleAdmin):
         """With the number of models of its own, counted for the rows that are shown."""
         own = ProviderModel.objects.filter(credential=OuterRef("pk")).order_by().values("credential")
         counted = Coalesce(Subquery(own.annotate(count=Count("pk")).values("count")), 0)
-        return cast("QuerySet[Any]", super().get_queryset(request).annotate(own_models=counted))
+        hides: Any = Q(organization=None) if own_organization(request) is not None else Value(False)
+        return cast("QuerySet[Any]", super().get_queryset(request).annotate(own_models=counted, hides=hides))
+
+    def get_search_fields(self, request: HttpRequest) -> Any:
+        """By what who asks may see."""
+        found = super().get_search_fields(request)
+        return found if own_organization(request) is None else [name for name in found if name != "base_url"]
+
+    @display(description=gettext_lazy("base URL"), ordering="base_url")
+    def calls(self, credential: Any) -> str:
+        """Where it calls; whose is the installation's, that is the installation's affair."""
+        return "—" if credential.hides else credential.base_url
 
     @display(description=gettext_lazy("offered to"), ordering="organization")
     def owner(self, credential: Credential) -> str:
@@ -135,8 +147,10 @@ class CredentialAdmin(ConsoleAdmin):
         return _owner(credential)
 
     @display(description=gettext_lazy("stored secret"))
-    def secret_ends(self, credential: Credential) -> str:
+    def secret_ends(self, credential: Any) -> str:
         """All that is shown of the secret."""
+        if credential.hides:
+            return "—"
         if credential.sealed_secret is None:
             return _("none")
         return f"…{credential.secret_hint}" if credential.secret_hint else _("set")
@@ -147,9 +161,9 @@ class CredentialAdmin(ConsoleAdmin):
         return int(credential.own_models)
 
     @display(description=gettext_lazy("provider lists"))
-    def listed(self, credential: Credential) -> str:
+    def listed(self, credential: Any) -> str:
         """How many models its provider has told of, and when; or why it has not."""
-        return listing_text(credential)
+        return "—" if credential.hides else listing_text(credential)
 
     @display(
         description=gettext_lazy("state"),
@@ -177,9 +191,9 @@ class CredentialAdmin(ConsoleAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """With how it fares, below the form."""
+        """With how it fares, below the form: one's own. What others have asked of the installation's is not told."""
         row = self.get_object(request, object_id)
-        health = {} if row is None else credential_health(row)
+        health = {} if row is None or row.hides else {"fares": True, **credential_health(row)}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **health})
 
     def perform_add(self, request: HttpRequest, values: Mapping[str, Any]) -> Credential:

@@ -241,6 +241,26 @@ organizations:
     ]
 
 
+def test_what_is_added_is_shown_with_all_that_it_says(apply: Apply, acme: Organization) -> None:
+    ran = apply("""version: 1
+organizations:
+- slug: acme
+  members: [{email: ana@acme.test, role: owner}]
+  aliases: [{name: smart, targets: [gpt-4o, {model: gpt-4o-mini, weight: 2}]}]
+  budgets: [{window: month, limit_usd: 5}]
+""")
+
+    assert ran.out.splitlines()[1:-1] == [
+        "  + member ana@acme.test",
+        "      role: owner",
+        "      a new account, without a password: `manage.py sign_in_link` lets its owner in",
+        "  + alias smart",
+        "      targets: gpt-4o (tier 1), gpt-4o-mini (tier 2 weight 2)",
+        "  + budget: month",
+        "      limit_usd: 5",
+    ]
+
+
 def test_what_is_written_otherwise_but_means_the_same_is_no_change(apply: Apply, acme: Organization) -> None:
     text = """version: 1
 organizations:

@@ -58,7 +58,7 @@ def invitation_create(
         delivery=delivery,
         digest=bearer_digest(secret),
         expires_at=_expiry(lifetime),
-        invited_by_id=actor.user_id,
+        invited_by_id=actor.user_id or actor.issuer_id,
     )
     _check_not_member(invitation)
     save_valid(invitation)
@@ -90,7 +90,7 @@ def invitation_renew(
     locked.expires_at = _expiry(lifetime)
     locked.delivery = delivery or locked.delivery
     locked.sent_at = None
-    locked.invited_by_id = actor.user_id
+    locked.invited_by_id = actor.user_id or actor.issuer_id
     _check_not_member(locked)
     save_valid(locked)
     event_record(

@@ -79,6 +79,16 @@ def place_of(
     return Place(target.organization, service, token)
 
 
+def place_lock(place: Place) -> None:
+    """Let other writers to this place wait until the transaction ends, while references to it stay free."""
+    row = place.token or place.service or place.organization
+    if row is None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_INSTALLATION_LOCK])
+    else:
+        type(row)._base_manager.select_for_update(no_key=True).get(pk=row.pk)
+
+
 # --- Policies ---
 
 
@@ -141,7 +151,7 @@ def policy_attach(
     place of another organization, and for the installation's policies anywhere but there.
     """
     place = place_of(layer, organization=organization, service=service, token=token)
-    _lock(place)
+    place_lock(place)
     locked = _locked(policy)
     _check_owner(locked, place)
     if not locked.name:
@@ -173,7 +183,7 @@ def policy_detach(
 ) -> bool:
     """Let a policy no longer hold at a place. False if it did not. Raises ValidationError."""
     place = place_of(layer, organization=organization, service=service, token=token)
-    _lock(place)
+    place_lock(place)
     row = _attachment(place, inline=False)
     if row is None or row.policy_id != policy.pk:
         return False
@@ -197,7 +207,7 @@ def inline_set(
     Raises ValidationError.
     """
     place = place_of(layer, organization=organization, service=service, token=token)
-    _lock(place)
+    place_lock(place)
     known = inline_policy(place.layer, **_columns(place))
     policy = Policy(organization=place.organization) if known is None else _locked(known)
     before = facts(policy)
@@ -247,16 +257,6 @@ def _locked(policy: Policy) -> Policy:
     if found is None:
         raise ValidationError(_("The policy is gone: somebody deleted it."))
     return found
-
-
-def _lock(place: Place) -> None:
-    """Let other writers to this place wait, while references to it stay free."""
-    row = place.token or place.service or place.organization
-    if row is None:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_INSTALLATION_LOCK])
-    else:
-        type(row)._base_manager.select_for_update(no_key=True).get(pk=row.pk)
 
 
 def _columns(place: Place) -> dict[str, Any]:

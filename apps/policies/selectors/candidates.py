@@ -107,7 +107,8 @@ def find_candidates(organization: Organization, name: str) -> Found:
 def sheet_of(candidate: Candidate, organization: Organization, at: datetime) -> PriceSheet | None:
     """What the candidate costs the organization; None: it has no price."""
     row = candidate.row
-    book = price_book(organization, row.book_names)
+    is_hosted = candidate.credential.rank[0]
+    book = price_book(None if is_hosted else organization, row.book_names)
     return book.sheet(candidate.credential.provider, row.priced, at.timestamp(), row.priced_as)
 
 
@@ -138,6 +139,7 @@ def _row(model: ProviderModel) -> ModelRow:
         upstream_name=model.upstream_name,
         credential="" if model.credential_id is None else model.credential_id.hex,
         priced_as=model.priced_as,
+        is_own=model.organization_id is not None,
     )
 
 
