@@ -6,9 +6,8 @@ from django.contrib import admin
 from django.urls import include, path
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import RedirectView
-from django.views.i18n import set_language
 
-from apps.orgs.people.views import to_sign_in
+from apps.orgs.people.views import language, to_sign_in
 
 admin.site.index_title = _("Overview")
 
@@ -20,7 +19,7 @@ urlpatterns = [
     path("admin/logout/", logout),
     path("admin/password_change/", RedirectView.as_view(pattern_name="account_change_password", permanent=False)),
     path("admin/", admin.site.urls),
-    path("language/", set_language, name="set_language"),
+    path("language/", language, name="set_language"),
     path("", include("apps.orgs.setup.urls")),
     path("", include("apps.orgs.people.urls")),
     path("api/", include("apps.api.urls")),

@@ -43,6 +43,28 @@ def event_record(
         )
 
 
+def event_of_change(
+    action: str,
+    *,
+    actor: Actor,
+    target: models.Model,
+    organization_id: UUID | None,
+    before: Mapping[str, Any],
+    besides: Mapping[str, Any] | None = None,
+) -> bool:
+    """Note what changed of `target` since `before`, its `facts` of then. False, and no event, if nothing did.
+
+    `besides`: what is noted as well, though no column that may be shown says it, such as that a secret was replaced.
+    """
+    old, new = differences(before, facts(target))
+    if besides:
+        new.update(besides)
+    if not new:
+        return False
+    event_record(action, actor=actor, target=target, organization_id=organization_id, before=old, after=new)
+    return True
+
+
 def facts(row: models.Model) -> dict[str, Any]:
     """A row's columns for `before` and `after`, without anything secret."""
     return {

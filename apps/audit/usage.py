@@ -51,11 +51,17 @@ class UsageAsked:
     service_id: UUID | None = None
     token_id: UUID | None = None
     model: str | None = None
+    from_records: bool = False  # also what could be added up from quarter hours: these know no tokens and no failures
+
+    @property
+    def can_roll_up(self) -> bool:
+        """Whether quarter hours can tell it."""
+        return self.model is None and set(self.group_by) <= ROLLED_UP.keys()
 
     @property
     def source(self) -> str:
         """Where it comes from: `rollup` or `records`."""
-        return "rollup" if self.model is None and set(self.group_by) <= ROLLED_UP.keys() else "records"
+        return "rollup" if self.can_roll_up and not self.from_records else "records"
 
 
 def usage(asked: UsageAsked) -> list[dict[str, Any]]:

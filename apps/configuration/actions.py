@@ -145,11 +145,10 @@ class _Application:
         after: object,
         notes: Sequence[str],
     ) -> None:
-        named = {field.name for field in section.fields if field.required}
         told = [
             each
             for each in differing(section.fields, before, after)  # type: ignore[arg-type]
-            if kind != "added" or each[0] not in named
+            if kind != "added" or each[0] not in section.identity  # which the label says
         ]
         label = section.label(stated.values)
         self._report.changes.append(Change(self._owner_label, kind, label, tuple(told), tuple(notes)))

@@ -27,7 +27,7 @@ def bearer_is_well_formed(plaintext: str, prefix: str) -> bool:
 
 
 def bearer_digest(plaintext: str) -> bytes:
-    """SHA-256, unsalted: 256 random bits need neither salt nor stretching, and a look-up needs one value."""
+    """SHA-256, of keys and of links' secrets: 256 random bits need neither salt nor stretching, and a look-up needs one value."""
     return hashlib.sha256(plaintext.encode()).digest()
 
 

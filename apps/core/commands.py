@@ -4,6 +4,7 @@ import argparse
 import re
 import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -59,6 +60,20 @@ def duration(word: str) -> timedelta:
     if match is None:
         raise argparse.ArgumentTypeError(f"{word!r} is not a length of time: write it as 30m, 12h, 90d or 4w")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def file_content(name: str, most: int) -> bytes:
+    """The first `most` bytes of a file, and one more if there are more; of standard input for `-`. Raises CommandError."""
+    if name == "-":
+        try:
+            return sys.stdin.read(most + 1).encode()
+        except UnicodeError:
+            raise CommandError("Standard input is not UTF-8.") from None
+    try:
+        with Path(name).open("rb") as opened:
+            return opened.read(most + 1)
+    except OSError as error:
+        raise CommandError(f"{name} cannot be read: {error.strerror}.") from None
 
 
 def comma_separated(word: str) -> list[str]:

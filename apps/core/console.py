@@ -8,7 +8,7 @@ database shows an organization's people its own rows alone; the pages say the sa
 there is only one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
@@ -16,7 +16,7 @@ from django.contrib import messages
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.options import IS_POPUP_VAR
 from django.contrib.admin.utils import flatten_fieldsets
-from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, ValidationError
+from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
 from django.db import models
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -25,7 +25,7 @@ from django.utils.translation import gettext as _
 
 from apps.core.actor import Actor
 from apps.core.rowpages import RowForm
-from apps.core.rows import one_sentence
+from apps.core.rows import add_errors, one_sentence
 from apps.core.theme import InfinitePaginator, ModelAdmin
 from apps.core.web import request_address
 
@@ -89,7 +89,7 @@ class ConsoleForm(_ModelForm):
                 changes = {name: self.cleaned_data[name] for name in self.changed_data}
                 self.saved = self.console.perform_change(self.request, self.instance, changes)
         except ValidationError as refusal:
-            self._show(refusal)
+            add_errors(self, refusal)
 
     def save_m2m(self) -> None:
         """Nothing: there are no such relations."""
@@ -97,11 +97,6 @@ class ConsoleForm(_ModelForm):
     def save(self, commit: bool = True) -> Any:
         """What the action returned; everything is saved already."""
         return self.saved
-
-    def _show(self, refusal: ValidationError) -> None:
-        by_field = refusal.error_dict if hasattr(refusal, "error_dict") else {NON_FIELD_ERRORS: refusal.error_list}
-        for field, errors in by_field.items():
-            self.add_error(field if field in self.fields else None, errors)
 
 
 class ConsoleAdmin(ModelAdmin):
@@ -114,6 +109,7 @@ class ConsoleAdmin(ModelAdmin):
     permission_write = ""
     organization_lookup = "organization"  # from a row to whose it is
     shows_hosted = False  # rows of no organization are offered to all: their people see them, and change nothing
+    hosted_hides: tuple[str, ...] = ()  # fields of such rows that are for platform staff alone
     form = ConsoleForm
     list_per_page = 50
     compressed_fields = True  # unfold: labels beside their fields
@@ -158,6 +154,21 @@ class ConsoleAdmin(ModelAdmin):
             return filters
         return [each for each in filters if (each[0] if isinstance(each, tuple) else each) != "organization"]
 
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        """Rows are found by the page's filters alone: admin's own rule lets an address ask for any column, digests too."""
+        column = lookup.partition("__")[0]
+        filtered = {each[0] if isinstance(each, tuple) else each for each in self.list_filter}
+        asked = {getattr(each, "parameter_name", each) for each in filtered}
+        if column not in asked and column in {field.name for field in self.model._meta.fields}:
+            return False
+        return super().lookup_allowed(lookup, value, request)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Raises BadRequest for what no text of ours holds and PostgreSQL does not take."""
+        if any("\0" in text for texts in request.GET.lists() for text in (texts[0], *texts[1])):
+            raise BadRequest
+        return super().changelist_view(request, extra_context)
+
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """As who asks may see them."""
         return self.shown_fieldsets(request, obj, super().get_fieldsets(request, obj))
@@ -168,6 +179,8 @@ class ConsoleAdmin(ModelAdmin):
         Admin would otherwise look for a value to show in its place, and find a method of the row's that opens its secret.
         """
         hidden = set() if own_organization(request) is None else {"organization"}
+        if self._is_hosted_for(request, obj):
+            hidden.update(self.hosted_hides)
         if obj is not None and not self.has_change_permission(request, obj):
             columns = {field.name for field in self.model._meta.concrete_fields}
             names = flatten_fieldsets(fieldsets)
@@ -235,6 +248,20 @@ class ConsoleAdmin(ModelAdmin):
     def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> Any:
         # Admin would redirect to the overview; others' rows and none at all are the same: not found.
         raise Http404
+
+    # --- Buttons ---
+
+    def hidden_buttons(self, row: Any) -> Collection[str]:
+        """The names of `actions_detail` that do not apply to the row as it is."""
+        return ()
+
+    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
+        """Those that apply."""
+        items = super().get_actions_detail(request, object_id)
+        if not items:
+            return items
+        hidden = tuple(f"_{name}" for name in self.hidden_buttons(self.row_or_404(request, object_id)))
+        return [item for item in items if not item.action_name.endswith(hidden)]
 
     # --- Pages ---
 

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from django.utils.translation import gettext as _
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -21,7 +23,7 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class EgressRefused(Exception):
-    """The address or URL is outside what the installation allows. The message is a sentence for the operator."""
+    """The URL is outside what the installation allows. The message is a sentence for the operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,27 +42,50 @@ class Egress:
             return True
         return encrypted and _is_public(parsed)
 
+    def dialled(self, addresses: Iterable[str], *, encrypted: bool) -> list[str]:
+        """Those of a name's addresses that may be connected to, once each, in their order."""
+        return [each for each in dict.fromkeys(addresses) if self.address_is_allowed(each, encrypted=encrypted)]
+
+    def check_url(self, url: str) -> None:
+        """Raises EgressRefused unless `url` could be called. A host name is resolved if that works now."""
+        self._check(url, with_query=True)
+
     def check_base_url(self, url: str) -> None:
-        """Raises EgressRefused unless `url` is a base URL that could be allowed. A host name is resolved if that works now."""
+        """The same for a URL that paths are appended to, which has no query."""
+        self._check(url, with_query=False)
+
+    def _check(self, url: str, *, with_query: bool) -> None:
         try:
             parts = urlsplit(url)
             port = parts.port
         except ValueError:
-            raise EgressRefused("The base URL cannot be read: write it as https://host/path.") from None
+            raise EgressRefused(_("The URL cannot be read: write it as https://host/path.")) from None
         host = parts.hostname
         if parts.scheme not in {"https", "http"} or not host or port == 0:
-            raise EgressRefused("The base URL must be of the form https://host/path.")
+            raise EgressRefused(_("The URL must be of the form https://host/path."))
         if parts.username is not None or parts.password is not None:
-            raise EgressRefused("The base URL must not hold a user name or password: the secret has its own field.")
-        if parts.query or parts.fragment:
-            raise EgressRefused("The base URL must not have a query or fragment: paths are appended to it.")
+            raise EgressRefused(
+                _("The URL must not hold a user name or password: leave them out.")
+                if with_query
+                else _("The URL must not hold a user name or password: the secret has its own field.")
+            )
+        if parts.fragment or (parts.query and not with_query):
+            raise EgressRefused(
+                _("The URL must not have a fragment.")
+                if with_query
+                else _("The URL must not have a query or fragment: paths are appended to it.")
+            )
         encrypted = parts.scheme == "https"
         refused = [found for found in _resolve(host) if not self.address_is_allowed(found, encrypted=encrypted)]
         if refused:
-            why = "is not a public address" if encrypted else "may be called over https only"
-            raise EgressRefused(f"{refused[0]} {why}; add its range to EGRESS_ALLOW to allow it.")
+            why = (
+                _("%(address)s is not a public address; add its range to EGRESS_ALLOW to allow it.")
+                if encrypted
+                else _("%(address)s may be called over https only; add its range to EGRESS_ALLOW to allow it.")
+            )
+            raise EgressRefused(why % {"address": refused[0]})
         if not encrypted and not self.allowed:
-            raise EgressRefused("The base URL must begin with https:// (plain http only for ranges in EGRESS_ALLOW).")
+            raise EgressRefused(_("The URL must begin with https:// (plain http only for ranges in EGRESS_ALLOW)."))
 
 
 def _is_public(address: Address) -> bool:

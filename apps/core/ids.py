@@ -18,8 +18,8 @@ def uuid7(milliseconds: int | None = None) -> UUID:
 
 
 def uuid7_floor(at: datetime) -> UUID:
-    """The smallest version 7 id made at `at` or later: turns a range of time into a range of ids."""
-    return UUID(int=((at - _EPOCH) // timedelta(milliseconds=1) << 80) | _VERSION)
+    """The smallest version 7 id made at `at` or later: turns a range of time into a range of ids. None is from before 1970."""
+    return UUID(int=(max((at - _EPOCH) // timedelta(milliseconds=1), 0) << 80) | _VERSION)
 
 
 def uuid7_time(value: UUID) -> datetime:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from apps.core.mail import MailServer
 
-TIME_LIMIT = 10.0  # seconds for each word of a mail server
+TIME_LIMIT = 10  # seconds for each word of a mail server
 
 
 class NotSentError(Exception):
@@ -22,26 +22,30 @@ class CannotBeSentError(NotSentError):
     """It will not arrive however often it is tried."""
 
 
-def email_send(*, to: str, subject: str, body: str, message_id: UUID) -> None:
-    """Hand one e-mail to the installation's mail server. Raises NotSentError."""
-    server: MailServer | None = settings.EMAIL_SERVER
-    if server is None:
-        raise CannotBeSentError(_("no mail server is configured (EMAIL_URL)"))
-    backend = EmailBackend(
+def mail_connection(server: MailServer) -> EmailBackend:
+    """The way to a mail server; connected to when something is sent."""
+    return EmailBackend(
         host=server.host,
         port=server.port,
         username=server.user,
         password=server.password,
         use_tls=server.encryption == "starttls",
         use_ssl=server.encryption == "tls",
-        timeout=int(TIME_LIMIT),
+        timeout=TIME_LIMIT,
     )
+
+
+def email_send(*, to: str, subject: str, body: str, message_id: UUID) -> None:
+    """Hand one e-mail to the installation's mail server. Raises NotSentError."""
+    server: MailServer | None = settings.EMAIL_SERVER
+    if server is None:
+        raise CannotBeSentError(_("no mail server is configured (EMAIL_URL)"))
     domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost"
     message = EmailMessage(
         subject=" ".join(subject.split()),
         body=body,
         to=[to],
-        connection=backend,
+        connection=mail_connection(server),
         headers={
             "Message-ID": f"<{message_id}@{domain}>",  # the same at every attempt, so that readers see one
             "Auto-Submitted": "auto-generated",  # no out-of-office answers, please

@@ -1,10 +1,8 @@
 """Every write to organizations and people: the rule, the transaction, the admin event."""
 
-import hashlib
 import secrets
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 from allauth.account.models import EmailAddress
 from django.contrib.auth.password_validation import validate_password
@@ -14,12 +12,15 @@ from django.db.models import Q
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
-from apps.audit.actions import differences, event_record, facts
+from apps.audit.actions import event_of_change, event_record, facts
 from apps.core.actor import Actor
+from apps.core.bearer import bearer_digest
 from apps.core.rows import save_valid
 from apps.orgs.domains import plain_address
 from apps.orgs.giving import check_may_give, check_may_open_content, giver_role
+from apps.orgs.keys.actions import keys_revoke_of
 from apps.orgs.models import FormerMember, Membership, Organization, Role, SignInLink, User
+from apps.orgs.people.sessions import sessions_end
 from apps.orgs.tenancy.chosen import check_room, tenancy
 from apps.orgs.tenancy.signals import (
     member_joined,
@@ -79,7 +80,7 @@ def organization_update(*, organization: Organization, actor: Actor, **changes: 
     for field, value in changes.items():
         setattr(locked, field, value)
     save_valid(locked)
-    _note_change("organization.updated", locked, before, actor=actor, organization_id=locked.pk)
+    event_of_change("organization.updated", actor=actor, target=locked, organization_id=locked.pk, before=before)
     return locked
 
 
@@ -97,7 +98,7 @@ def organization_entitle(*, organization: Organization, hosted_credentials: bool
     before = facts(locked)
     locked.hosted_credentials = hosted_credentials
     save_valid(locked)
-    _note_change("organization.entitled", locked, before, actor=actor, organization_id=locked.pk)
+    event_of_change("organization.entitled", actor=actor, target=locked, organization_id=locked.pk, before=before)
     return True
 
 
@@ -110,7 +111,7 @@ def organization_suspend(*, organization: Organization, actor: Actor) -> bool:
     before = facts(locked)
     locked.suspended_at = now()
     save_valid(locked)
-    _note_change("organization.suspended", locked, before, actor=actor, organization_id=locked.pk)
+    event_of_change("organization.suspended", actor=actor, target=locked, organization_id=locked.pk, before=before)
     organization_suspended.send(Organization, organization=locked, actor=actor)
     return True
 
@@ -124,7 +125,7 @@ def organization_resume(*, organization: Organization, actor: Actor) -> bool:
     before = facts(locked)
     locked.suspended_at = None
     save_valid(locked)
-    _note_change("organization.resumed", locked, before, actor=actor, organization_id=locked.pk)
+    event_of_change("organization.resumed", actor=actor, target=locked, organization_id=locked.pk, before=before)
     organization_resumed.send(Organization, organization=locked, actor=actor)
     return True
 
@@ -134,15 +135,27 @@ def organization_resume(*, organization: Organization, actor: Actor) -> bool:
 
 @transaction.atomic
 def owner_create(*, organization: Organization, email: str, password: str | None, actor: Actor, name: str = "") -> User:
-    """Create a user who owns `organization`; without a password, one who signs in by link only.
+    """Create a user who owns `organization`; without a password, one who signs in by link only. See `owner_appoint`.
 
-    Where there is one organization alone (TENANCY), whoever owns it runs the installation: platform staff too.
-    Raises ValidationError, also when a user with this e-mail exists (`member_add` is for those).
+    Raises ValidationError, also when a user with this e-mail exists.
     """
     is_staff = tenancy().owners_run_the_installation
     user = user_create(email=email, name=name, password=password, actor=actor, is_platform_staff=is_staff)
-    member_join(organization=organization, user=user, role=Role.OWNER, actor=actor)
+    owner_appoint(organization=organization, user=user, actor=actor)
     return user
+
+
+@transaction.atomic
+def owner_appoint(*, organization: Organization, user: User, actor: Actor) -> Membership:
+    """Make `user` an owner, member or not, as the installation itself decides: by its setup, a command or a file.
+
+    Where there is one organization alone (TENANCY), such an owner runs the installation: platform staff too. An owner whom
+    another person makes (`member_add`, `member_update`) is not: people hand on what they have there, and no more.
+    """
+    if tenancy().owners_run_the_installation and not user.is_superuser:
+        user_update(user=user, is_superuser=True, actor=actor)
+    membership = member_join(organization=organization, user=user, role=Role.OWNER, actor=actor)
+    return member_set_role(membership=membership, role=Role.OWNER, actor=actor)
 
 
 @transaction.atomic
@@ -169,11 +182,12 @@ def user_create(
 
 @transaction.atomic
 def user_update(*, user: User, actor: Actor, **changes: Any) -> User:
-    """Change `email`, `name`, `is_active` or `is_superuser`. Raises ValidationError; TypeError for anything else.
+    """Change `email`, `name`, `language`, `is_active` or `is_superuser`. Raises ValidationError; TypeError for anything else.
 
-    Whoever is switched off, or gets another e-mail, can use none of the sign-in links issued before.
+    Whoever is switched off, or gets another e-mail, can use none of the sign-in links issued before. Sessions and management keys
+    of whoever is switched off end for good: to be switched on again brings none of them back.
     """
-    _only(changes, {"email", "name", "is_active", "is_superuser"})
+    _only(changes, {"email", "name", "language", "is_active", "is_superuser"})
     locked = User.objects.select_for_update().get(pk=user.pk)
     before = facts(locked)
     for field, value in changes.items():
@@ -192,7 +206,10 @@ def user_update(*, user: User, actor: Actor, **changes: Any) -> User:
         EmailAddress.objects.create(user=locked, email=locked.email, primary=True, verified=True)
     if before["email"] != locked.email or not locked.is_active:
         SignInLink.objects.filter(user=locked, used_at=None).delete()
-    _note_change("user.updated", locked, before, actor=actor, organization_id=None)
+    event_of_change("user.updated", actor=actor, target=locked, organization_id=None, before=before)
+    if before["is_active"] and not locked.is_active:
+        keys_revoke_of(user=locked, actor=actor)
+        sessions_end(user=locked, actor=actor)
     return locked
 
 
@@ -257,13 +274,15 @@ def member_update(
         check_may_open_content(actor, locked.organization)
         locked.reads_content = reads_content
     save_valid(locked)
-    _note_change("membership.updated", locked, before, actor=actor, organization_id=locked.organization_id)
+    event_of_change(
+        "membership.updated", actor=actor, target=locked, organization_id=locked.organization_id, before=before
+    )
     return locked
 
 
 @transaction.atomic
 def member_set_role(*, membership: Membership, role: str, actor: Actor) -> Membership:
-    """Change the role, as the directory decides that the organization's people come from.
+    """Change the role, as decides who stands above its people: the installation, or the directory that they come from.
 
     Raises ValidationError if the organization would be left without an owner.
     """
@@ -273,7 +292,9 @@ def member_set_role(*, membership: Membership, role: str, actor: Actor) -> Membe
         _check_not_last_owner(locked)
     locked.role = role
     save_valid(locked)
-    _note_change("membership.updated", locked, before, actor=actor, organization_id=locked.organization_id)
+    event_of_change(
+        "membership.updated", actor=actor, target=locked, organization_id=locked.organization_id, before=before
+    )
     return locked
 
 
@@ -293,7 +314,10 @@ def member_remove(*, membership: Membership, actor: Actor) -> None:
 def member_end(*, membership: Membership, actor: Actor) -> None:
     """End a membership, as the directory decides that the organization's people come from (SCIM, single sign-on).
 
-    No sign-up domain brings the person back. Raises ValidationError if the organization would be left without an owner.
+    The person's sessions show nothing of the organization from the next request on, and the management keys that the person issued
+    there are revoked: to come back brings none of them back. No sign-up domain brings the person back.
+
+    Raises ValidationError if the organization would be left without an owner.
     """
     locked = _locked_membership(membership)
     if locked.role == Role.OWNER:
@@ -305,6 +329,7 @@ def member_end(*, membership: Membership, actor: Actor) -> None:
         organization_id=locked.organization_id,
         before=facts(locked),
     )
+    keys_revoke_of(user=locked.user, organization=locked.organization, actor=actor)
     member_left.send(Membership, membership=locked, actor=actor)
     former_member_note(organization=locked.organization, user=locked.user)
     locked.delete()
@@ -331,7 +356,7 @@ def sign_in_link_issue(*, user: User, actor: Actor, lifetime: timedelta = SIGN_I
     if not user.is_active:
         raise ValidationError(_("%(user)s is switched off: switch the user on first.") % {"user": user})
     secret = secrets.token_urlsafe(32)
-    link = SignInLink.objects.create(user=user, digest=sign_in_digest(secret), expires_at=now() + lifetime)
+    link = SignInLink.objects.create(user=user, digest=bearer_digest(secret), expires_at=now() + lifetime)
     event_record(
         "sign_in_link.issued",
         actor=actor,
@@ -348,7 +373,7 @@ def sign_in_link_use(*, secret: str, address: str | None) -> User:
 
     Of two who use it at the same moment, one gets in. `address` is the client's, for the admin event.
     """
-    link = SignInLink.objects.select_for_update().filter(digest=sign_in_digest(secret)).first()
+    link = SignInLink.objects.select_for_update().filter(digest=bearer_digest(secret)).first()
     link = sign_in_link_check(link)
     link.used_at = now()
     link.save(update_fields=["used_at"])
@@ -374,11 +399,6 @@ def sign_in_link_check(link: SignInLink | None) -> SignInLink:
     if not link.user.is_active:
         raise SignInRefusedError(_("The account behind this sign-in link is switched off."))
     return link
-
-
-def sign_in_digest(secret: str) -> bytes:
-    """What is stored of a link's secret: SHA-256, as 256 random bits need neither salt nor stretching."""
-    return hashlib.sha256(secret.encode()).digest()
 
 
 # --- Shared ---
@@ -431,20 +451,6 @@ def _check_not_last_owner(membership: Membership) -> None:
             _("%(organization)s would be left without an owner: make somebody else one first.")
             % {"organization": membership.organization}
         )
-
-
-def _note_change(
-    action: str,
-    row: Organization | User | Membership,
-    before: dict[str, Any],
-    *,
-    actor: Actor,
-    organization_id: UUID | None,
-) -> None:
-    """An event of what changed; none if nothing did."""
-    old, new = differences(before, facts(row))
-    if new:
-        event_record(action, actor=actor, target=row, organization_id=organization_id, before=old, after=new)
 
 
 def _only(changes: dict[str, Any], allowed: set[str]) -> None:

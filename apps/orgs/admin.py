@@ -1,6 +1,6 @@
 """The console's pages about organizations and people."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.core.console import ConsoleAdmin, may, request_actor
+from apps.core.rowactions import row_action
 from apps.core.theme import ActionVariant, AutocompleteSelectFilter, action, display
 from apps.orgs.actions import (
     member_add,
@@ -100,13 +101,9 @@ class OrganizationAdmin(ConsoleAdmin):
                 organization_entitle(organization=row, hosted_credentials=changes["hosted_credentials"], actor=actor)
             return organization_update(organization=row, actor=actor, **settings_)
 
-    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
-        """Only what applies to its state."""
-        row = self.row_or_404(request, object_id)
-        hidden = "suspend" if row.suspended_at else "resume"
-        return [
-            item for item in super().get_actions_detail(request, object_id) if not item.action_name.endswith(hidden)
-        ]
+    def hidden_buttons(self, row: Any) -> Collection[str]:
+        """By its state."""
+        return {"suspend" if row.suspended_at else "resume"}
 
     @action(description=gettext_lazy("What limits it"), url_path="limits", icon="speed", takes="limits")
     def limits(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -114,48 +111,30 @@ class OrganizationAdmin(ConsoleAdmin):
         self.row_or_404(request, object_id)
         return HttpResponseRedirect(reverse("admin:policies_policy_limits_here", args=("organization", object_id)))
 
-    @action(
-        description=gettext_lazy("Suspend"),
-        url_path="suspend",
+    suspend = row_action(
+        "suspend",
+        gettext_lazy("Suspend"),
         icon="pause_circle",
-        variant=ActionVariant.DANGER,
+        danger=True,
         takes="staff",
+        does=lambda row, actor: organization_suspend(organization=row, actor=actor),
+        title=gettext_lazy("Suspend %(name)s"),
+        sentence=gettext_lazy(
+            "All its tokens are refused from the next moment on, until you resume it. Nothing is deleted."
+        ),
+        done=gettext_lazy("%(name)s is suspended."),
     )
-    def suspend(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask, then suspend."""
-        row = self.row_or_404(request, object_id)
 
-        def perform(_values: dict[str, Any]) -> str:
-            organization_suspend(organization=row, actor=request_actor(request))
-            return _("%(name)s is suspended.") % {"name": row}
-
-        return self.ask(
-            request,
-            row,
-            title=_("Suspend %(name)s") % {"name": row},
-            sentence=_("All its tokens are refused from the next moment on, until you resume it. Nothing is deleted."),
-            button=_("Suspend"),
-            danger=True,
-            perform=perform,
-        )
-
-    @action(description=gettext_lazy("Resume"), url_path="resume", icon="play_circle", takes="staff")
-    def resume(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask, then resume."""
-        row = self.row_or_404(request, object_id)
-
-        def perform(_values: dict[str, Any]) -> str:
-            organization_resume(organization=row, actor=request_actor(request))
-            return _("%(name)s is active again.") % {"name": row}
-
-        return self.ask(
-            request,
-            row,
-            title=_("Resume %(name)s") % {"name": row},
-            sentence=_("Its tokens that are neither revoked nor expired are accepted again."),
-            button=_("Resume"),
-            perform=perform,
-        )
+    resume = row_action(
+        "resume",
+        gettext_lazy("Resume"),
+        icon="play_circle",
+        takes="staff",
+        does=lambda row, actor: organization_resume(organization=row, actor=actor),
+        title=gettext_lazy("Resume %(name)s"),
+        sentence=gettext_lazy("Its tokens that are neither revoked nor expired are accepted again."),
+        done=gettext_lazy("%(name)s is active again."),
+    )
 
 
 @admin.register(User)
@@ -306,22 +285,15 @@ class MembershipAdmin(ConsoleAdmin):
         """On to the form for an invitation."""
         return HttpResponseRedirect(reverse("admin:invitations_invitation_add"))
 
-    @action(description=gettext_lazy("Remove"), url_path="remove", icon="person_remove", variant=ActionVariant.DANGER)
-    def remove(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask, then end the membership."""
-        row = self.row_or_404(request, object_id)
-
-        def perform(_values: dict[str, Any]) -> HttpResponse:
-            member_remove(membership=row, actor=request_actor(request))
-            return self.gone(request, _("%(user)s no longer belongs to %(organization)s.") % names)
-
-        names = {"user": row.user, "organization": row.organization}
-        return self.ask(
-            request,
-            row,
-            title=_("Remove %(user)s from %(organization)s") % names,
-            sentence=_("The user stays; only the membership ends."),
-            button=_("Remove"),
-            danger=True,
-            perform=perform,
-        )
+    remove = row_action(
+        "remove",
+        gettext_lazy("Remove"),
+        icon="person_remove",
+        danger=True,
+        leaves=True,
+        does=lambda row, actor: member_remove(membership=row, actor=actor),
+        title=gettext_lazy("Remove %(user)s from %(organization)s"),
+        sentence=gettext_lazy("The user stays; only the membership ends."),
+        done=gettext_lazy("%(user)s no longer belongs to %(organization)s."),
+        words=lambda row: {"user": row.user, "organization": row.organization},
+    )

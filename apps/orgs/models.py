@@ -151,6 +151,9 @@ class User(Row, AbstractBaseUser, PermissionsMixin):
         _("e-mail"), max_length=254, unique=True, error_messages={"unique": _("A user with this e-mail exists.")}
     )
     name = models.CharField(_("name"), max_length=100, blank=True)
+    language = models.CharField(  # a code of LANGUAGES, chosen last; of e-mails that nobody's browser asks for
+        _("language"), max_length=8, blank=True, default="", db_default="", editable=False
+    )
     is_active = models.BooleanField(_("active"), default=True)
     is_staff = models.BooleanField(_("may open the console"), default=False)
     created_at = models.DateTimeField(_("created at"), default=now, editable=False)

@@ -8,6 +8,7 @@ and one that dies in between leaves it to be sent again after the wait that foll
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -21,12 +22,14 @@ from django.db import connection, transaction
 from django.template.loader import render_to_string
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
+from django.utils.translation import override
 
 from apps.core.ids import uuid7
 from apps.core.logs import get_logger
 from apps.core.outgoing import CannotBeSentError, NotSentError, email_send
 from apps.core.sealing import SealingError
 from apps.orgs.models import Organization
+from apps.orgs.selectors import language_of
 from apps.policies.credential_alerts import credential_alert_facts
 from apps.policies.deliveries import put_on_its_way, recipients
 from apps.policies.models import (
@@ -182,16 +185,14 @@ def _deliver(delivery_id: UUID, attempt: int) -> bool:
 
 
 def _send(delivery: AlertDelivery) -> None:
-    """Raises NotSentError."""
-    message = _message(delivery)
+    """In the reader's language, where that is known. Raises NotSentError."""
     if delivery.channel == Channel.EMAIL:
-        email_send(
-            to=delivery.target,
-            subject=message.subject,
-            body=render_to_string(message.template, {"url": settings.PUBLIC_URL, **message.facts}),
-            message_id=delivery.pk,
-        )
+        with override(language_of(delivery.target)):
+            message = _message(delivery)
+            body = render_to_string(message.template, {"url": settings.PUBLIC_URL, **message.facts, **message.words})
+        email_send(to=delivery.target, subject=message.subject, body=body, message_id=delivery.pk)
         return
+    message = _message(delivery)
     webhook = Webhook.objects.filter(organization=delivery.organization_id, url=delivery.target, enabled=True).first()
     if webhook is None:
         raise CannotBeSentError(_("the webhook is disabled or was deleted"))
@@ -205,29 +206,31 @@ def _send(delivery: AlertDelivery) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Message:
-    """An alert in words: `type` and `facts` for programs, the rest for people."""
+    """An alert: `type` and `facts` for programs; `subject`, `template` and the `words` it takes besides for people."""
 
     type: str
     at: datetime
     facts: dict[str, Any]
     subject: str
     template: str
+    words: Mapping[str, str]
 
 
 def _message(delivery: AlertDelivery) -> _Message:
     refused = delivery.credential_alert
     if refused is not None:
-        words = {"credential": refused.credential.label, "status": refused.status}
-        subject = _("Credential %(credential)s: refused with %(status)d") % words
+        named = {"credential": refused.credential.label, "status": refused.status}
+        subject = _("Credential %(credential)s: refused with %(status)d") % named
         facts = credential_alert_facts(refused)
-        return _Message("credential.refused", refused.created_at, facts, subject, "policies/credential_alert.txt")
+        return _Message("credential.refused", refused.created_at, facts, subject, "policies/credential_alert.txt", {})
     alert = delivery.alert
     if alert is None:
         raise CannotBeSentError(_("it is about nothing"))
     facts = alert_facts(alert)
-    words = {"what": facts["subject"] or facts["organization"], "level": alert.level}
-    subject = _("Budget of %(what)s: %(level)d %% spent") % words
-    return _Message("budget.threshold", alert.created_at, facts, subject, "policies/budget_alert.txt")
+    named = {"what": facts["subject"] or facts["organization"], "level": alert.level}
+    subject = _("Budget of %(what)s: %(level)d %% spent") % named
+    words = {"scope": alert.budget.get_scope_display(), "window": alert.budget.window_words()}
+    return _Message("budget.threshold", alert.created_at, facts, subject, "policies/budget_alert.txt", words)
 
 
 def alert_facts(alert: BudgetAlert) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""What a token may do, and which layer says so: one pure function from the policies that hold for it. No Django.
+"""What a token may do, and which layer says so: one pure function from the policies that hold for it.
+
+No Django but for marks on what can be translated: the gateway says it in English, the control plane in the reader's language.
 
 Layers, strongest first: the token's own rules (inline), the token's policy, the service's own, the service's policy, the
 organization's own, its policy, the installation's own, its policy. How they combine depends on what a field is:
@@ -21,6 +23,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from types import MappingProxyType
 from typing import Any, Final
 from zoneinfo import ZoneInfo
+
+from django.utils.translation import gettext_noop
 
 from apps.policies.hours import hours_hold
 from apps.policies.patterns import NamePatterns, exact_names, name_patterns
@@ -46,6 +50,28 @@ SAFEGUARDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     }
 )
 DEFAULT_LAYER: Final = "default"  # the layer of those
+
+type Say = Callable[[str], str]
+"""Puts a text of ours into the reader's language, as gettext does; `str` leaves it in English."""
+
+_OF_POLICY: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "token": gettext_noop("the token's policy “%(policy)s”"),
+        "service": gettext_noop("the service's policy “%(policy)s”"),
+        "organization": gettext_noop("the organization's policy “%(policy)s”"),
+        "installation": gettext_noop("the installation's policy “%(policy)s”"),
+    }
+)
+_OF_RULES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "token": gettext_noop("the token's own rules"),
+        "service": gettext_noop("the service's own rules"),
+        "organization": gettext_noop("the organization's own rules"),
+        "installation": gettext_noop("the installation's own rules"),
+        DEFAULT_LAYER: gettext_noop("the default"),
+    }
+)
+_AND_MORE: Final = gettext_noop("%(values)s and %(count)d more")
 
 _LIMITS = (
     ("requests", "requests_per_minute"),
@@ -170,11 +196,11 @@ class Source:
     layer: str
     policy: str
 
-    def describe(self) -> str:
+    def describe(self, say: Say = str) -> str:
         """the organization's policy “interns”; the token's own rules; the default."""
-        if self.layer == DEFAULT_LAYER:
-            return "the default"
-        return f"the {self.layer}'s policy “{self.policy}”" if self.policy else f"the {self.layer}'s own rules"
+        if self.policy:
+            return say(_OF_POLICY[self.layer]) % {"policy": self.policy}
+        return say(_OF_RULES[self.layer])
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,13 +212,14 @@ class Denial:
     policy: str  # "" for inline rules
     values: tuple[str, ...]
 
-    def describe(self) -> str:
+    def describe(self, say: Say = str) -> str:
         """Such as: the organization's policy “interns” (denied models: gpt-5*)."""
         shown = ", ".join(self.values[:_VALUES_SHOWN])
         more = len(self.values) - _VALUES_SHOWN
         if more > 0:
-            shown += f" and {more} more"
-        return f"{Source(self.layer, self.policy).describe()} ({self.rule.replace('_', ' ')}: {shown})"
+            shown = say(_AND_MORE) % {"values": shown, "count": more}
+        rule = say(self.rule.replace("_", " "))  # as the policy's form names it
+        return f"{Source(self.layer, self.policy).describe(say)} ({rule}: {shown})"
 
 
 class _Lists:

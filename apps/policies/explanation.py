@@ -1,6 +1,9 @@
 """An explanation: every question that a call is asked, in order, who answers, and what follows. Plain values and their text.
 
-`apps.policies.selectors.explain` fills it in. `as_json` is for programs, `lines` for people.
+`apps.policies.selectors.explain` fills it in. `as_json` is for programs, `lines` for people at a terminal.
+
+Questions, outcomes, statuses and codes are the same in every language; sentences (`title`, `says`, `skipped`, `source`, `notes`,
+`verdict`) are in the language that was active when they were made.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,6 +12,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
+
+from django.utils.translation import gettext as _
 
 from apps.policies.effective import Rules, Source, set_fields
 from apps.policies.shown import field_name, field_value, rule_lines
@@ -112,9 +117,12 @@ class Explanation:
             return _recorded_verdict(self.facts)
         refusal = self.refusal
         if refusal is not None:
-            return f"Refused with {refusal.status} {refusal.code}: {refusal.says}."
+            words = {"status": refusal.status, "code": refusal.code, "why": refusal.says}
+            return _("Refused with %(status)d %(code)s: %(why)s.") % words
         unanswered = [step.question for step in self.steps if step.outcome == "open"]
-        return f"Allowed, as far as asked: {', '.join(unanswered)} not decided." if unanswered else "Allowed."
+        if unanswered:
+            return _("Allowed, as far as asked: %(questions)s not decided.") % {"questions": ", ".join(unanswered)}
+        return _("Allowed.")
 
 
 def as_json(explanation: Explanation) -> dict[str, Any]:
@@ -224,8 +232,8 @@ def _budget_lines(budgets: Sequence[BudgetSeen], zone: ZoneInfo) -> Iterator[str
 
 
 def _recorded_verdict(facts: Mapping[str, Any]) -> str:
-    status, code = facts["status"], facts["error"]
-    return f"Ended with {status} {code}." if code else f"Answered with {status}."
+    words = {"status": facts["status"], "code": facts["error"]}
+    return _("Ended with %(status)s %(code)s.") % words if facts["error"] else _("Answered with %(status)s.") % words
 
 
 def _count(number: int | None) -> str:

@@ -8,10 +8,12 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.timezone import now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.sealing import Place
 from apps.orgs.models import OwnedRow, SharedRow
+from apps.policies.effective import LIST_NAMES
 from apps.providers.models import Credential
 from apps.services.models import Service, Token
 
@@ -85,17 +87,7 @@ COUNT_FIELDS = (
     "max_input_tokens",
     "max_output_tokens",
 )
-LIST_FIELDS = (
-    "allowed_models",
-    "denied_models",
-    "allowed_providers",
-    "denied_providers",
-    "allowed_endpoints",
-    "denied_endpoints",
-    "allowed_networks",
-    "allowed_hours",
-    "fallback_on",
-)
+LIST_FIELDS = LIST_NAMES
 CHOICE_FIELDS = ("unpriced", "hold_estimate", "store_failure", "untranslatable", "preferred_provider")
 SWITCH_FIELDS = ("hide_served", "cache")
 # Whole numbers, all of them.
@@ -342,6 +334,12 @@ class Budget(OwnedRow):
             models.CheckConstraint(condition=Q(limit_usd__range=(Decimal(0), MOST_USD)), name="policies_budget_limit"),
             models.CheckConstraint(condition=Q(action__in=BudgetAction.values), name="policies_budget_action"),
         ]
+
+    def window_words(self) -> str:
+        """month; 7 days, rolling."""
+        if self.window == Window.ROLLING:
+            return gettext("%(days)d days, rolling") % {"days": self.rolling_days or 0}
+        return str(self.get_window_display())
 
     def __str__(self) -> str:
         subject = self.service or self.token or self.policy or self.end_user or self.tag

@@ -1,9 +1,15 @@
 """Which of a model's routes a policy leaves. Pure; for the gateway and for explanations alike."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
-from apps.policies.effective import EffectivePolicy
+from django.utils.translation import gettext_noop
+
+from apps.policies.effective import EffectivePolicy, Say
+
+_PINNED: Final = gettext_noop("%(source)s pins another credential")
+_PROVIDER: Final = gettext_noop("not allowed by %(denial)s")
+_MODEL: Final = gettext_noop("model '%(model)s' not allowed by %(denial)s")
 
 
 class RouteCredential(Protocol):
@@ -35,20 +41,20 @@ class Candidate(Protocol):
 
 
 def select_routes[R: Candidate](
-    policy: EffectivePolicy, routes: Sequence[R]
+    policy: EffectivePolicy, routes: Sequence[R], say: Say = str
 ) -> tuple[tuple[R, ...], tuple[tuple[str, str], ...]]:
     """The routes that may be taken, the preferred provider's first; and why the others may not: (credential's label, reason)."""
     taken, skipped = [], []
     for route in routes:
         credential = route.credential
         if policy.pinned_credential and credential.id != policy.pinned_credential:
-            skipped.append(
-                (credential.label, f"{policy.sources['pinned_credential'].describe()} pins another credential")
-            )
+            source = policy.sources["pinned_credential"].describe(say)
+            skipped.append((credential.label, say(_PINNED) % {"source": source}))
         elif denial := policy.provider_denied(credential.provider):
-            skipped.append((credential.label, f"not allowed by {denial.describe()}"))
+            skipped.append((credential.label, say(_PROVIDER) % {"denial": denial.describe(say)}))
         elif denial := policy.model_barred(*route.names):
-            skipped.append((credential.label, f"model '{route.names[0]}' not allowed by {denial.describe()}"))
+            words = {"model": route.names[0], "denial": denial.describe(say)}
+            skipped.append((credential.label, say(_MODEL) % words))
         else:
             taken.append(route)
     if preferred := policy.preferred_provider:

@@ -1,12 +1,24 @@
-"""What policies say, as operators read it on the command line."""
+"""What policies say, as operators read it."""
 
 from typing import Any
+
+from django.utils.translation import gettext_lazy
 
 from apps.policies.effective import RULE_FIELDS, Rules, set_fields
 from apps.policies.models import Policy
 from apps.providers.models import Credential
 
+_KINDS = {
+    "requests": gettext_lazy("requests per minute"),
+    "tokens": gettext_lazy("tokens per minute"),
+    "concurrency": gettext_lazy("concurrent requests"),
+}
 _WIDTH = max(len(name) for name in RULE_FIELDS) + 2
+
+
+def limit_kind(kind: str) -> str:
+    """What a limit counts (apps.policies.effective.Limit.kind), in words."""
+    return str(_KINDS[kind])
 
 
 def rule_lines(values: Policy | Rules) -> list[str]:

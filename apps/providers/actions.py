@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
-from apps.audit.actions import differences, event_record, facts
+from apps.audit.actions import event_of_change, event_record, facts
 from apps.core.actor import Actor
 from apps.core.egress import Egress, EgressRefused
 from apps.core.rows import save_valid
@@ -108,7 +108,14 @@ def credential_update(*, credential: Credential, actor: Actor, secret: str | Non
     _save_credential(locked, check_url=moved)
     if moved:
         listing_forget(locked)
-    _note_change("credential.updated", locked, before, actor=actor, secret_replaced=secret is not None)
+    event_of_change(
+        "credential.updated",
+        actor=actor,
+        target=locked,
+        organization_id=locked.organization_id,
+        before=before,
+        besides={"secret_replaced": True} if secret is not None else None,
+    )
     return locked
 
 
@@ -119,7 +126,14 @@ def credential_rotate_secret(*, credential: Credential, secret: str, actor: Acto
     before = facts(locked)
     _seal(locked, secret)
     _save_credential(locked, check_url=False)
-    _note_change("credential.secret_rotated", locked, before, actor=actor, secret_replaced=True)
+    event_of_change(
+        "credential.secret_rotated",
+        actor=actor,
+        target=locked,
+        organization_id=locked.organization_id,
+        before=before,
+        besides={"secret_replaced": True},
+    )
     return locked
 
 
@@ -206,7 +220,7 @@ def model_update(*, model: ProviderModel, actor: Actor, **changes: Any) -> Provi
     for field, value in changes.items():
         setattr(locked, field, value)
     _save_model(locked, check_price=locked.priced_as != before["priced_as"])
-    _note_change("model.updated", locked, before, actor=actor)
+    event_of_change("model.updated", actor=actor, target=locked, organization_id=locked.organization_id, before=before)
     return locked
 
 
@@ -374,7 +388,13 @@ def _switch(credential: Credential, *, enabled: bool, actor: Actor) -> bool:
     locked.enabled = enabled
     # Not through save_valid: a credential that breaks a newer rule must still be switchable.
     locked.save(update_fields=["enabled", "updated_at"])
-    _note_change("credential.enabled" if enabled else "credential.disabled", locked, before, actor=actor)
+    event_of_change(
+        "credential.enabled" if enabled else "credential.disabled",
+        actor=actor,
+        target=locked,
+        organization_id=locked.organization_id,
+        before=before,
+    )
     return True
 
 
@@ -385,24 +405,14 @@ def _switch_drained(credential: Credential, *, drained: bool, actor: Actor) -> b
     before = facts(locked)
     locked.drained_at = now() if drained else None
     locked.save(update_fields=["drained_at", "updated_at"])
-    _note_change("credential.drained" if drained else "credential.undrained", locked, before, actor=actor)
+    event_of_change(
+        "credential.drained" if drained else "credential.undrained",
+        actor=actor,
+        target=locked,
+        organization_id=locked.organization_id,
+        before=before,
+    )
     return True
-
-
-def _note_change(
-    action: str,
-    row: Credential | ProviderModel,
-    before: Mapping[str, Any],
-    *,
-    actor: Actor,
-    secret_replaced: bool = False,
-) -> None:
-    """An event of what changed; none if nothing did. A new secret is noted as the fact alone, beside its hint."""
-    old, new = differences(before, facts(row))
-    if secret_replaced:
-        new["secret_replaced"] = True
-    if new:
-        event_record(action, actor=actor, target=row, organization_id=row.organization_id, before=old, after=new)
 
 
 def _only(changes: Mapping[str, Any], allowed: frozenset[str]) -> None:

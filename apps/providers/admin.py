@@ -1,16 +1,17 @@
 """The console's pages about credentials and models."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 from django.contrib import admin
-from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from apps.core.console import ConsoleAdmin, request_actor
+from apps.core.console import ConsoleAdmin, own_organization, request_actor
+from apps.core.rowactions import row_action
 from apps.core.theme import ActionVariant, AutocompleteSelectFilter, ChoicesDropdownFilter, action, display
 from apps.providers.actions import (
     TIMEOUTS,
@@ -56,12 +57,13 @@ class CredentialAdmin(ConsoleAdmin):
     permission_read = "credentials.read"
     permission_write = "credentials.write"
     shows_hosted = True
+    hosted_hides = ("base_url", "secret_ends", "listed")
     form = CredentialChangeForm
     list_display = (
         "label",
         "provider",
         "owner",
-        "base_url",
+        "calls",
         "secret_ends",
         "priority",
         "model_count",
@@ -126,7 +128,18 @@ class CredentialAdmin(ConsoleAdmin):
         """With the number of models of its own, counted for the rows that are shown."""
         own = ProviderModel.objects.filter(credential=OuterRef("pk")).order_by().values("credential")
         counted = Coalesce(Subquery(own.annotate(count=Count("pk")).values("count")), 0)
-        return cast("QuerySet[Any]", super().get_queryset(request).annotate(own_models=counted))
+        hides: Any = Q(organization=None) if own_organization(request) is not None else Value(False)
+        return cast("QuerySet[Any]", super().get_queryset(request).annotate(own_models=counted, hides=hides))
+
+    def get_search_fields(self, request: HttpRequest) -> Any:
+        """By what who asks may see."""
+        found = super().get_search_fields(request)
+        return found if own_organization(request) is None else [name for name in found if name != "base_url"]
+
+    @display(description=gettext_lazy("base URL"), ordering="base_url")
+    def calls(self, credential: Any) -> str:
+        """Where it calls; whose is the installation's, that is the installation's affair."""
+        return "—" if credential.hides else credential.base_url
 
     @display(description=gettext_lazy("offered to"), ordering="organization")
     def owner(self, credential: Credential) -> str:
@@ -134,8 +147,10 @@ class CredentialAdmin(ConsoleAdmin):
         return _owner(credential)
 
     @display(description=gettext_lazy("stored secret"))
-    def secret_ends(self, credential: Credential) -> str:
+    def secret_ends(self, credential: Any) -> str:
         """All that is shown of the secret."""
+        if credential.hides:
+            return "—"
         if credential.sealed_secret is None:
             return _("none")
         return f"…{credential.secret_hint}" if credential.secret_hint else _("set")
@@ -146,9 +161,9 @@ class CredentialAdmin(ConsoleAdmin):
         return int(credential.own_models)
 
     @display(description=gettext_lazy("provider lists"))
-    def listed(self, credential: Credential) -> str:
+    def listed(self, credential: Any) -> str:
         """How many models its provider has told of, and when; or why it has not."""
-        return listing_text(credential)
+        return "—" if credential.hides else listing_text(credential)
 
     @display(
         description=gettext_lazy("state"),
@@ -176,9 +191,9 @@ class CredentialAdmin(ConsoleAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """With how it fares, below the form."""
+        """With how it fares, below the form: one's own. What others have asked of the installation's is not told."""
         row = self.get_object(request, object_id)
-        health = {} if row is None else credential_health(row)
+        health = {} if row is None or row.hides else {"fares": True, **credential_health(row)}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **health})
 
     def perform_add(self, request: HttpRequest, values: Mapping[str, Any]) -> Credential:
@@ -193,14 +208,10 @@ class CredentialAdmin(ConsoleAdmin):
         """On to the test: a credential is worth what a call with it shows."""
         return HttpResponse(status=302, headers={"Location": f"{self.row_url(obj).removesuffix('change/')}test/"})
 
-    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
-        """Only what applies to its state and provider."""
-        row = self.row_or_404(request, object_id)
-        hidden = ["_enable" if row.enabled else "_disable", "_undrain" if row.drained_at is None else "_drain"]
-        if not kind_of(row.provider).lists_what_can_be_called:
-            hidden.append("_import_models")
-        items = super().get_actions_detail(request, object_id)
-        return [item for item in items if not item.action_name.endswith(tuple(hidden))]
+    def hidden_buttons(self, row: Any) -> Collection[str]:
+        """By its state and provider."""
+        hidden = {"enable" if row.enabled else "disable", "undrain" if row.drained_at is None else "drain"}
+        return hidden if kind_of(row.provider).lists_what_can_be_called else hidden | {"import_models"}
 
     @action(description=gettext_lazy("Test"), url_path="test", icon="network_check", variant=ActionVariant.PRIMARY)
     def test(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -262,81 +273,49 @@ class CredentialAdmin(ConsoleAdmin):
             perform=perform,
         )
 
-    @action(description=gettext_lazy("Drain"), url_path="drain", icon="water_drop")
-    def drain(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask, then drain."""
-        row = self.row_or_404(request, object_id)
+    drain = row_action(
+        "drain",
+        gettext_lazy("Drain"),
+        icon="water_drop",
+        does=lambda row, actor: credential_drain(credential=row, actor=actor),
+        title=gettext_lazy("Drain %(name)s"),
+        sentence=gettext_lazy(
+            "It gets no new calls. Calls under way are finished, and what was made with it (files, batches, stored "
+            "responses) can still be reached."
+        ),
+        done=gettext_lazy("%(name)s gets no new calls."),
+    )
 
-        def perform(_values: dict[str, Any]) -> str:
-            credential_drain(credential=row, actor=request_actor(request))
-            return _("%(name)s gets no new calls.") % {"name": row}
+    undrain = row_action(
+        "undrain",
+        gettext_lazy("End draining"),
+        icon="water_drop",
+        does=lambda row, actor: credential_undrain(credential=row, actor=actor),
+        title=gettext_lazy("Give %(name)s calls again"),
+        sentence=gettext_lazy("The gateway asks it again, in the order of its priority."),
+        done=gettext_lazy("%(name)s gets calls again."),
+    )
 
-        return self.ask(
-            request,
-            row,
-            title=_("Drain %(name)s") % {"name": row},
-            sentence=_(
-                "It gets no new calls. Calls under way are finished, and what was made with it (files, batches, stored "
-                "responses) can still be reached."
-            ),
-            button=_("Drain"),
-            perform=perform,
-        )
+    disable = row_action(
+        "disable",
+        gettext_lazy("Disable"),
+        icon="pause_circle",
+        danger=True,
+        does=lambda row, actor: credential_disable(credential=row, actor=actor),
+        title=gettext_lazy("Disable %(name)s"),
+        sentence=gettext_lazy("The gateway asks it no more. Calls under way are finished."),
+        done=gettext_lazy("%(name)s is disabled."),
+    )
 
-    @action(description=gettext_lazy("End draining"), url_path="undrain", icon="water_drop")
-    def undrain(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask, then give it calls again."""
-        row = self.row_or_404(request, object_id)
-
-        def perform(_values: dict[str, Any]) -> str:
-            credential_undrain(credential=row, actor=request_actor(request))
-            return _("%(name)s gets calls again.") % {"name": row}
-
-        return self.ask(
-            request,
-            row,
-            title=_("Give %(name)s calls again") % {"name": row},
-            sentence=_("The gateway asks it again, in the order of its priority."),
-            button=_("End draining"),
-            perform=perform,
-        )
-
-    @action(description=gettext_lazy("Disable"), url_path="disable", icon="pause_circle", variant=ActionVariant.DANGER)
-    def disable(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask, then disable."""
-        row = self.row_or_404(request, object_id)
-
-        def perform(_values: dict[str, Any]) -> str:
-            credential_disable(credential=row, actor=request_actor(request))
-            return _("%(name)s is disabled.") % {"name": row}
-
-        return self.ask(
-            request,
-            row,
-            title=_("Disable %(name)s") % {"name": row},
-            sentence=_("The gateway asks it no more. Calls under way are finished."),
-            button=_("Disable"),
-            danger=True,
-            perform=perform,
-        )
-
-    @action(description=gettext_lazy("Enable"), url_path="enable", icon="play_circle")
-    def enable(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask, then enable."""
-        row = self.row_or_404(request, object_id)
-
-        def perform(_values: dict[str, Any]) -> str:
-            credential_enable(credential=row, actor=request_actor(request))
-            return _("%(name)s is enabled.") % {"name": row}
-
-        return self.ask(
-            request,
-            row,
-            title=_("Enable %(name)s") % {"name": row},
-            sentence=_("The gateway asks it again, in the order of its priority."),
-            button=_("Enable"),
-            perform=perform,
-        )
+    enable = row_action(
+        "enable",
+        gettext_lazy("Enable"),
+        icon="play_circle",
+        does=lambda row, actor: credential_enable(credential=row, actor=actor),
+        title=gettext_lazy("Enable %(name)s"),
+        sentence=gettext_lazy("The gateway asks it again, in the order of its priority."),
+        done=gettext_lazy("%(name)s is enabled."),
+    )
 
 
 @admin.register(ProviderModel)
@@ -400,24 +379,18 @@ class ProviderModelAdmin(ConsoleAdmin):
         """Change how it is offered."""
         return model_update(model=row, actor=request_actor(request), **changes)
 
-    @action(description=gettext_lazy("Remove"), url_path="remove", icon="delete", variant=ActionVariant.DANGER)
-    def remove(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask, then take it off the list."""
-        row = self.row_or_404(request, object_id)
-
-        def perform(_values: dict[str, Any]) -> HttpResponse:
-            model_remove(model=row, actor=request_actor(request))
-            return self.gone(request, _("%(model)s is no longer listed.") % {"model": row})
-
-        return self.ask(
-            request,
-            row,
-            title=_("Remove %(model)s") % {"model": row},
-            sentence=_("Requests for it are refused as for an unknown model. Its past requests stay on record."),
-            button=_("Remove"),
-            danger=True,
-            perform=perform,
-        )
+    remove = row_action(
+        "remove",
+        gettext_lazy("Remove"),
+        icon="delete",
+        danger=True,
+        leaves=True,
+        does=lambda row, actor: model_remove(model=row, actor=actor),
+        title=gettext_lazy("Remove %(model)s"),
+        sentence=gettext_lazy("Requests for it are refused as for an unknown model. Its past requests stay on record."),
+        done=gettext_lazy("%(model)s is no longer listed."),
+        words=lambda row: {"model": row},
+    )
 
     @admin.action(description=gettext_lazy("Enable"))
     def enable_selected(self, request: HttpRequest, models: QuerySet[ProviderModel]) -> None:

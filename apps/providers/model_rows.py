@@ -1,6 +1,6 @@
 """A model as it is listed, or as an alias names it, in plain values. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from apps.providers.prices.book import names_of
 from apps.providers.prices.seed import ModelFacts, model_facts
@@ -17,6 +17,8 @@ class ModelRow:
     priced_as: str = ""
     created: int = 0  # Unix seconds; 0: not known
     is_unlisted: bool = False  # nobody has listed it: a client has named it
+    is_own: bool = False  # an organization has listed it for itself, not the installation for all
+    charged_by: str = ""  # the name that it is priced by, where that is not for the row to say
 
     @property
     def upstream(self) -> str:
@@ -29,17 +31,28 @@ class ModelRow:
 
         Never both: what a provider calls otherwise may be another model, with other prices. `priced_as` says so where it is not.
         """
-        return self.name if self.provider == "azure_openai" else self.upstream
+        return self.charged_by or (self.name if self.provider == "azure_openai" else self.upstream)
 
     @property
     def book_names(self) -> tuple[str, ...]:
         """What its prices are looked up by."""
         return (self.priced, self.priced_as) if self.priced_as else (self.priced,)
 
+    def charged_as(self, listed: "ModelRow | None") -> "ModelRow":
+        """The same, priced as what the installation itself lists of what is asked for upstream; None: by that name alone."""
+        if listed is None:
+            return replace(self, charged_by=self.upstream, priced_as="")
+        return replace(self, charged_by=listed.priced, priced_as=listed.priced_as)
+
     @property
     def names(self) -> tuple[str, ...]:
-        """What deny lists know it by. One that clients may spell as they like goes by what it is a spelling of, too."""
+        """What deny lists know it by: also as what it is at its provider, whatever it is called here.
+
+        One that clients, or those who list models, may spell as they like goes by what it is a spelling of, too.
+        """
         names = spellings(self.provider, self.name) if self.is_unlisted else (self.name,)
+        if self.upstream != self.name:
+            names = tuple(dict.fromkeys((*names, *spellings(self.provider, self.upstream))))
         return (*names, *(f"{self.provider}/{name}" for name in names))
 
     def facts(self) -> ModelFacts | None:

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
-from apps.audit.actions import differences, event_record, facts
+from apps.audit.actions import event_of_change, event_record, facts
 from apps.core.actor import Actor
 from apps.core.endpoints import SCOPES
 from apps.core.rows import save_valid
@@ -40,7 +40,9 @@ def service_update(*, service: Service, name: str, actor: Actor) -> Service:
     before = facts(locked)
     locked.name = name
     save_valid(locked)
-    _note_change("service.updated", locked, before, actor=actor)
+    event_of_change(
+        "service.updated", actor=actor, target=locked, organization_id=locked.organization_id, before=before
+    )
     return locked
 
 
@@ -124,14 +126,13 @@ def token_rotate(*, token: Token, actor: Actor, grace: timedelta = timedelta(0),
     locked.previous_digest, locked.previous_until = (locked.digest, moment + grace) if grace else (None, None)
     locked.digest, locked.hint, locked.expires_at = token_digest(plaintext), plaintext[-4:], expires_at
     save_valid(locked)
-    old, new = differences(before, facts(locked))
-    event_record(
+    event_of_change(
         "token.rotated",
         actor=actor,
         target=locked,
         organization_id=locked.organization_id,
-        before=old,
-        after={**new, "secret_replaced": True},
+        before=before,
+        besides={"secret_replaced": True},
     )
     return locked, plaintext
 
@@ -146,7 +147,7 @@ def token_revoke(*, token: Token, actor: Actor) -> bool:
     locked.revoked_at = now()
     # Not through save_valid: whatever else a row may break, revoking it must work.
     locked.save(update_fields=["revoked_at"])
-    _note_change("token.revoked", locked, before, actor=actor)
+    event_of_change("token.revoked", actor=actor, target=locked, organization_id=locked.organization_id, before=before)
     return True
 
 
@@ -157,12 +158,11 @@ def _switch(service: Service, *, disabled_at: datetime | None, actor: Actor) -> 
     before = facts(locked)
     locked.disabled_at = disabled_at
     locked.save(update_fields=["disabled_at"])
-    _note_change("service.enabled" if disabled_at is None else "service.disabled", locked, before, actor=actor)
+    event_of_change(
+        "service.enabled" if disabled_at is None else "service.disabled",
+        actor=actor,
+        target=locked,
+        organization_id=locked.organization_id,
+        before=before,
+    )
     return True
-
-
-def _note_change(action: str, row: Service | Token, before: dict[str, object], *, actor: Actor) -> None:
-    """An event of what changed; none if nothing did."""
-    old, new = differences(before, facts(row))
-    if new:
-        event_record(action, actor=actor, target=row, organization_id=row.organization_id, before=old, after=new)

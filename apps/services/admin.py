@@ -1,11 +1,12 @@
 """The console's pages about services and their tokens."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, cast
 
 from django.conf import settings
 from django.contrib import admin
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.timezone import now
@@ -13,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.core.console import ConsoleAdmin, may, request_actor
+from apps.core.rowactions import row_action
 from apps.core.theme import ActionVariant, AutocompleteSelectFilter, DropdownFilter, action, display
 from apps.services.actions import (
     service_create,
@@ -46,13 +48,19 @@ class ServiceAdmin(ConsoleAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """With what the list shows of the tokens."""
-        moment = now()
-        live = Q(tokens__revoked_at=None) & (Q(tokens__expires_at=None) | Q(tokens__expires_at__gt=moment))
-        services = super().get_queryset(request)
-        return cast(
-            "QuerySet[Any]",
-            services.annotate(live_token_count=Count("tokens", filter=live), used_at=Max("tokens__last_used_at")),
+        tokens = Token.objects.filter(service=OuterRef("pk")).order_by().values("service")
+        expired = Q(expires_at__lte=now())
+        live = tokens.filter(revoked_at=None).exclude(expired).annotate(count=Count("pk")).values("count")
+        # Of the rows that are shown alone: joined, the tokens of every service would be counted first.
+        services = (
+            super()
+            .get_queryset(request)
+            .annotate(
+                live_token_count=Coalesce(Subquery(live), 0),
+                used_at=Subquery(tokens.annotate(used=Max("last_used_at")).values("used")),
+            )
         )
+        return cast("QuerySet[Any]", services)
 
     @display(
         description=gettext_lazy("state"), label={"active": "success", "disabled": "danger"}, ordering="disabled_at"
@@ -96,11 +104,9 @@ class ServiceAdmin(ConsoleAdmin):
         ]
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), "shown_tokens": shown})
 
-    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
-        """Only what applies to its state."""
-        hidden = ("_issue", "_disable") if self.row_or_404(request, object_id).disabled_at else ("_enable",)
-        items = super().get_actions_detail(request, object_id)
-        return [item for item in items if not item.action_name.endswith(hidden)]
+    def hidden_buttons(self, row: Any) -> Collection[str]:
+        """By its state."""
+        return {"issue", "disable"} if row.disabled_at else {"enable"}
 
     def has_issue_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Whoever may issue tokens."""
@@ -124,42 +130,28 @@ class ServiceAdmin(ConsoleAdmin):
         self.row_or_404(request, object_id)
         return HttpResponseRedirect(reverse("admin:policies_policy_limits_here", args=("service", object_id)))
 
-    @action(description=gettext_lazy("Disable"), url_path="disable", icon="pause_circle", variant=ActionVariant.DANGER)
-    def disable(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask, then disable."""
-        row = self.row_or_404(request, object_id)
+    disable = row_action(
+        "disable",
+        gettext_lazy("Disable"),
+        icon="pause_circle",
+        danger=True,
+        does=lambda row, actor: service_disable(service=row, actor=actor),
+        title=gettext_lazy("Disable %(name)s"),
+        sentence=gettext_lazy(
+            "All its tokens are refused from the next moment on, until you enable it. None is revoked."
+        ),
+        done=gettext_lazy("%(name)s is disabled."),
+    )
 
-        def perform(_values: dict[str, Any]) -> str:
-            service_disable(service=row, actor=request_actor(request))
-            return _("%(name)s is disabled.") % {"name": row}
-
-        return self.ask(
-            request,
-            row,
-            title=_("Disable %(name)s") % {"name": row},
-            sentence=_("All its tokens are refused from the next moment on, until you enable it. None is revoked."),
-            button=_("Disable"),
-            danger=True,
-            perform=perform,
-        )
-
-    @action(description=gettext_lazy("Enable"), url_path="enable", icon="play_circle")
-    def enable(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask, then enable."""
-        row = self.row_or_404(request, object_id)
-
-        def perform(_values: dict[str, Any]) -> str:
-            service_enable(service=row, actor=request_actor(request))
-            return _("%(name)s is active again.") % {"name": row}
-
-        return self.ask(
-            request,
-            row,
-            title=_("Enable %(name)s") % {"name": row},
-            sentence=_("Its tokens that are neither revoked nor expired are accepted again."),
-            button=_("Enable"),
-            perform=perform,
-        )
+    enable = row_action(
+        "enable",
+        gettext_lazy("Enable"),
+        icon="play_circle",
+        does=lambda row, actor: service_enable(service=row, actor=actor),
+        title=gettext_lazy("Enable %(name)s"),
+        sentence=gettext_lazy("Its tokens that are neither revoked nor expired are accepted again."),
+        done=gettext_lazy("%(name)s is active again."),
+    )
 
 
 class StateFilter(DropdownFilter):
@@ -273,11 +265,9 @@ class TokenAdmin(ConsoleAdmin):
             allowed=self.allowed(obj),
         )
 
-    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
+    def hidden_buttons(self, row: Any) -> Collection[str]:
         """A revoked token cannot be revoked again."""
-        is_revoked = self.row_or_404(request, object_id).revoked_at is not None
-        items = super().get_actions_detail(request, object_id)
-        return [item for item in items if not (is_revoked and item.action_name.endswith("_revoke"))]
+        return {"revoke"} if row.revoked_at is not None else ()
 
     @action(description=gettext_lazy("What limits it"), url_path="limits", icon="speed", takes="limits")
     def limits(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -285,24 +275,18 @@ class TokenAdmin(ConsoleAdmin):
         self.row_or_404(request, object_id)
         return HttpResponseRedirect(reverse("admin:policies_policy_limits_here", args=("token", object_id)))
 
-    @action(description=gettext_lazy("Revoke"), url_path="revoke", icon="block", variant=ActionVariant.DANGER)
-    def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask, then revoke."""
-        row = self.row_or_404(request, object_id)
-
-        def perform(_values: dict[str, Any]) -> str:
-            done = token_revoke(token=row, actor=request_actor(request))
-            return (_("%(name)s is revoked.") if done else _("%(name)s was revoked already.")) % {"name": row}
-
-        return self.ask(
-            request,
-            row,
-            title=_("Revoke %(name)s") % {"name": row},
-            sentence=_("It is refused within a second, everywhere and for good. Its requests stay on record."),
-            button=_("Revoke now"),
-            danger=True,
-            perform=perform,
-        )
+    revoke = row_action(
+        "revoke",
+        gettext_lazy("Revoke"),
+        icon="block",
+        danger=True,
+        does=lambda row, actor: token_revoke(token=row, actor=actor),
+        title=gettext_lazy("Revoke %(name)s"),
+        sentence=gettext_lazy("It is refused within a second, everywhere and for good. Its requests stay on record."),
+        done=gettext_lazy("%(name)s is revoked."),
+        already=gettext_lazy("%(name)s was revoked already."),
+        button=gettext_lazy("Revoke now"),
+    )
 
     @admin.action(description=gettext_lazy("Revoke now"), permissions=["act"])
     def revoke_selected(self, request: HttpRequest, tokens: QuerySet[Token]) -> None:

@@ -43,6 +43,31 @@ def test_the_installations_operators_create_and_suspend_organizations(
     assert [each["slug"] for each in api.get("organizations")["data"]] == ["acme"]
 
 
+def test_the_installations_operators_say_who_may_use_hosted_credentials(
+    staff: Api, api: Api, acme: Organization, with_key: Any
+):
+    path = f"organizations/{acme.pk}"
+    assert api.get(path)["hosted_credentials"] is True
+
+    assert staff.patch(path, {"hosted_credentials": False})["hosted_credentials"] is False
+    [event] = AdminEvent.objects.filter(action="organization.entitled")
+    assert (event.before, event.after) == ({"hosted_credentials": True}, {"hosted_credentials": False})
+    assert with_key(organization=None).patch(path, {"hosted_credentials": True})["hosted_credentials"] is True
+    for refused in (api, with_key()):
+        assert refused("PATCH", path, {"hosted_credentials": True, "name": "Mine"}).status_code == 403
+    acme.refresh_from_db()
+    assert acme.name == "Acme"
+
+
+def test_a_key_of_the_installations_gives_any_role_and_an_organizations_gives_none_above_admin(
+    acme: Organization, owner: Any, with_key: Any
+):
+    row = Membership.objects.get(user=member(acme, "member"))
+
+    assert with_key()("PATCH", f"members/{row.pk}", {"role": "owner"}).status_code == 400
+    assert with_key(organization=None).patch(f"members/{row.pk}", {"role": "owner"})["role"] == "owner"
+
+
 def test_settings_are_changed_by_owners(api: Api, acme: Organization, signed_in: Any):
     changed = api.patch("settings", {"members_manage_tokens": True, "timezone": "Europe/Madrid"})
 
@@ -274,6 +299,25 @@ def test_a_record_is_explained(api: Api, rows: dict[str, str]):
     assert api.get(f"records/{rows['record_id']}/explanation")["request"]["status"] == 200
 
 
+def test_an_explanation_speaks_the_readers_language_and_keeps_its_codes(api: Api, rows: dict[str, str]):
+    told = api.post("policies", {"name": "narrow", "denied_models": ["acme-*"]})
+    api.post("attachments", {"policy": told["id"], "layer": "token", "token": rows["token_id"]})
+    asked = {"token": rows["token_id"], "model": "acme-model"}
+
+    english, german = (
+        api.post("explanations", asked, status=200, Accept_Language=language) for language in ("en", "de")
+    )
+
+    names = ("question", "outcome", "status", "code")
+    assert [[step[name] for name in names] for step in english["steps"]] == [
+        [step[name] for name in names] for step in german["steps"]
+    ]
+    assert english["verdict"]["code"] == german["verdict"]["code"] == "model_not_allowed"
+    assert "is not allowed by the token's policy “narrow” (denied models: acme-*)" in english["verdict"]["sentence"]
+    assert "Abgelehnt mit 403 model_not_allowed" in german["verdict"]["sentence"]
+    assert "narrow" in german["verdict"]["sentence"]
+
+
 def test_usage_is_added_up_by_group_and_bucket(api: Api, rows: dict[str, str], acme: Organization):
     Spend.objects.create(
         organization=acme,
@@ -294,7 +338,17 @@ def test_usage_is_added_up_by_group_and_bucket(api: Api, rows: dict[str, str], a
     (row,) = recorded["data"]
     assert row["group"] == {"model": "acme-model", "status": "200"}
     assert (row["requests"], row["failed"], row["input_tokens"], row["cost_usd"]) == (1, 0, 1200, "0.00334")
-    for wrong in ("group_by=nonsense", "group_by=model&since=2020-01-01T00:00:00Z", "bucket=year", "since=yesterday"):
+    told = api.get("usage?group_by=service&source=records")
+    (row,) = told["data"]
+    assert (told["source"], row["group"], row["input_tokens"]) == ("records", {"service": rows["service_id"]}, 1200)
+    for wrong in (
+        "group_by=nonsense",
+        "group_by=model&since=2020-01-01T00:00:00Z",
+        "source=records&since=2020-01-01T00:00:00Z",
+        "group_by=model&source=rollup",
+        "bucket=year",
+        "since=yesterday",
+    ):
         assert api("GET", f"usage?{wrong}").status_code == 400, wrong
 
 

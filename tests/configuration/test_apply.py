@@ -1,6 +1,7 @@
 """What applying a file promises: all or nothing, once, with an event for each write, and a difference that people can read."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -240,6 +241,26 @@ organizations:
     ]
 
 
+def test_what_is_added_is_shown_with_all_that_it_says(apply: Apply, acme: Organization) -> None:
+    ran = apply("""version: 1
+organizations:
+- slug: acme
+  members: [{email: ana@acme.test, role: owner}]
+  aliases: [{name: smart, targets: [gpt-4o, {model: gpt-4o-mini, weight: 2}]}]
+  budgets: [{window: month, limit_usd: 5}]
+""")
+
+    assert ran.out.splitlines()[1:-1] == [
+        "  + member ana@acme.test",
+        "      role: owner",
+        "      a new account, without a password: `manage.py sign_in_link` lets its owner in",
+        "  + alias smart",
+        "      targets: gpt-4o (tier 1), gpt-4o-mini (tier 2 weight 2)",
+        "  + budget: month",
+        "      limit_usd: 5",
+    ]
+
+
 def test_what_is_written_otherwise_but_means_the_same_is_no_change(apply: Apply, acme: Organization) -> None:
     text = """version: 1
 organizations:
@@ -321,6 +342,21 @@ def test_an_organization_may_change_hands(apply: Apply, acme: Organization, owne
     assert apply(text).code == 0
     assert Membership.objects.get(user=ben).role == Role.OWNER
     assert Membership.objects.get(user=owner).role == Role.MEMBER
+
+
+@pytest.mark.parametrize(("tenancy", "runs_it"), [("single", True), ("multi", False)])
+def test_owners_of_a_file_run_the_installation_where_those_of_setup_do(
+    apply: Apply, acme: Organization, settings: Any, tenancy: str, runs_it: bool
+) -> None:
+    settings.TENANCY = tenancy
+    ben = user_create(email="ben@acme.test", password=None, actor=ACTOR)
+    member_add(organization=acme, user=ben, role=Role.MEMBER, actor=ACTOR)
+    people = "{email: ana@acme.test, role: owner}, {email: ben@acme.test, role: owner}"
+    text = f"version: 1\norganizations:\n- slug: acme\n  members: [{people}]\n"
+
+    assert apply(text).code == 0
+    assert [user.is_superuser for user in User.objects.order_by("email")] == [runs_it, runs_it]
+    assert apply(text).out.startswith("0 added, 0 changed")
 
 
 def test_people_made_by_a_file_may_do_no_more_than_their_role(apply: Apply, acme: Organization, owner: User) -> None:

@@ -73,17 +73,16 @@ _ASKS = "changes nothing"
 _NOBODYS = "no operator did it"
 WITHOUT = {
     "apps.audit.actions.event_record": "is what leaves the event",
+    "apps.audit.actions.event_of_change": "is what leaves the event",
     "apps.audit.actions.facts": _ASKS,
     "apps.audit.actions.differences": _ASKS,
     "apps.objects.actions.objects_forget": _NOBODYS,
     "apps.orgs.actions.former_member_note": "is a part of what its callers leave an event of",
-    "apps.orgs.actions.sign_in_digest": _ASKS,
     "apps.orgs.actions.sign_in_link_check": _ASKS,
     "apps.orgs.giving.check_may_give": _ASKS,
     "apps.orgs.giving.check_may_open_content": _ASKS,
     "apps.orgs.giving.giver_role": _ASKS,
     "apps.orgs.invitations.actions.invitation_check": _ASKS,
-    "apps.orgs.invitations.actions.invitation_digest": _ASKS,
     "apps.orgs.invitations.actions.invitation_secret": _ASKS,
     "apps.orgs.invitations.actions.invitation_sent": _NOBODYS,
     "apps.orgs.setup.actions.is_set_up": _ASKS,
@@ -94,6 +93,7 @@ WITHOUT = {
     "apps.policies.actions.budgets.budget_of": _ASKS,
     "apps.policies.actions.budgets.checked_end_user": _ASKS,
     "apps.policies.actions.budgets.checked_tag": _ASKS,
+    "apps.policies.actions.policies.place_lock": _ASKS,
     "apps.policies.actions.policies.place_of": _ASKS,
     "apps.providers.actions.catalogue_sync": _NOBODYS,
     "apps.providers.actions.credential_test": _ASKS,
@@ -251,6 +251,11 @@ doing(
     f"{_ORGS}owner_create",
     lambda w: orgs.owner_create(organization=w.acme, email="zoe@acme.test", password=PASSWORD, actor=w.actor),
     {"user.created": "+", "membership.created": "+"},
+)
+doing(
+    f"{_ORGS}owner_appoint",
+    lambda w: orgs.owner_appoint(organization=w.acme, user=w.ana, actor=w.actor),
+    {"membership.created": "+"},
 )
 doing(
     f"{_ORGS}user_create",

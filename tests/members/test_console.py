@@ -228,3 +228,62 @@ def test_the_menu_offers_what_can_be_opened(signed_in: Any, acme: Organization, 
             offered = f'href="{page(f"{name}_changelist")}"' in html
             assert offered == (each.permission_read in PERMISSIONS[role]), (role, name)
         User.objects.all().delete()
+
+
+def test_of_a_hosted_account_organizations_see_that_it_is_there_and_no_more(signed_in: Any, acme: Organization) -> None:
+    import time
+
+    from apps.core.stores import store
+    from apps.providers.actions import credential_add
+    from apps.providers.health.shared import SHUT, Shut, written
+    from tests.invitations.conftest import COMMAND
+
+    hosted = credential_add(
+        organization=None,
+        provider="azure_openai",
+        label="shared account",
+        base_url="https://the-house.openai.azure.com",
+        secret="sk-never-to-be-seen-wxyz",
+        actor=COMMAND,
+    )
+    soon = time.time() + 60
+    shut = Shut(
+        credential=hosted.pk.hex,
+        model="asked-by-others",
+        until=soon,
+        cooldown=60,
+        reason="failing",
+        code="upstream_error",
+        version=0,
+        at=soon - 60,
+    )
+    store().hset(SHUT, shut.field, written(shut))
+    listed, one = page("providers_credential_changelist"), page("providers_credential_change", hosted.pk)
+    browsers = {"owner": signed_in("owner"), "staff": Client()}
+    browsers["staff"].force_login(User.objects.create_superuser("staff@installation.test"))
+    for who, browser in browsers.items():
+        seen = "".join(browser.get(url).content.decode() for url in (listed, one))
+        for word in ("the-house", "wxyz", "How it fares", "asked-by-others"):
+            assert (word in seen) == (who == "staff"), (who, word)
+        assert "shared account" in seen
+        found = browser.get(f"{listed}?q=the-house").content.decode()
+        assert ("shared account" in found) == (who == "staff")
+
+
+@pytest.mark.parametrize(
+    ("url", "status"),
+    [
+        ("keys/managementkey/?digest=a", 400),
+        ("services/token/?digest__startswith=a", 400),
+        ("providers/credential/?sealed_secret__isnull=0", 400),
+        ("services/token/?created_by__password__startswith=a", 400),
+        ("audit/requestrecord/?model=%00", 400),
+        ("audit/adminevent/?q=%00", 400),
+        ("services/token/?state=live", 200),
+        ("providers/price/?provider=openai&rows=all&q=gpt", 200),
+        ("policies/budget/?enabled__exact=1", 200),
+        ("providers/credential/?drained_at__isempty=1", 200),
+    ],
+)
+def test_lists_are_asked_by_their_filters_alone(signed_in: Any, acmes: Rows, url: str, status: int) -> None:
+    assert signed_in("owner").get(f"/admin/{url}").status_code == status

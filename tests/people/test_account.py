@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from allauth.account.models import EmailAddress
 from allauth.usersessions.models import UserSession
 from django.contrib.sessions.models import Session
 from django.test import Client
+from django.test.signals import template_rendered
 from django.utils.timezone import now
 
 from apps.orgs.actions import owner_create, user_create
@@ -77,12 +79,44 @@ def test_whether_there_is_an_account_is_not_told_and_strangers_get_no_mail(owner
     assert [to for to, _subject, _body in arrived(mail, 1)] == [owner.email]
 
 
+def test_as_much_is_written_for_an_account_as_for_none(owner: User, mail: MailSink) -> None:
+    """So that no clock tells them apart."""
+    written: dict[str, list[str | None]] = {}
+    for email in ("nobody@acme.test", owner.email):
+        names = written[email] = []
+        note = partial(lambda into, template, **_: into.append(template.name), names)
+        template_rendered.connect(note)
+        try:
+            Client().post("/sign-in/forgotten/", {"email": email})
+        finally:
+            template_rendered.disconnect(note)
+
+    assert "account/email/password_reset_key_message.txt" in written[owner.email]
+    assert written["nobody@acme.test"] == written[owner.email]
+    assert [to for to, _subject, _body in arrived(mail, 1)] == [owner.email]
+
+
 def test_links_are_asked_for_five_times_an_hour(owner: User, mail: MailSink) -> None:
     codes = [
         Client().post("/sign-in/forgotten/", {"email": owner.email}, REMOTE_ADDR=f"192.0.2.{n}").status_code
         for n in range(6)
     ]
     assert codes == [302] * 5 + [429]
+
+
+def test_an_e_mail_that_another_account_has_by_now_changes_nothing(owner: User, mail: MailSink) -> None:
+    client = sign_in(owner)
+    client.post("/account/confirm/", {"password": PASSWORD})
+    client.post("/account/email/", {"email": "second@acme.test", "action_add": ""})
+    link = link_in(arrived(mail, 1)[0][2])
+    user_create(email="second@acme.test", password=PASSWORD, actor=ACTOR, email_verified=False)
+    before = sorted(EmailAddress.objects.values_list("user__email", "email", "verified", "primary"))
+
+    answer = Client().post(link, follow=True)
+
+    assert answer.status_code == 200
+    assert "Another account has the e-mail second@acme.test." in answer.content.decode()
+    assert sorted(EmailAddress.objects.values_list("user__email", "email", "verified", "primary")) == before
 
 
 def test_expired_sessions_are_deleted_and_others_are_not(owner: User) -> None:
@@ -267,3 +301,18 @@ def test_people_choose_a_language_that_is_offered(owner: User, settings: Any) ->
     assert settings.LANGUAGE_COOKIE_NAME not in client.cookies
     client.post("/account/", {"name": "Ana", "language": "de"})
     assert client.cookies[settings.LANGUAGE_COOKIE_NAME].value == "de"
+    owner.refresh_from_db()
+    assert (owner.name, owner.language) == ("Ana", "de")
+
+
+def test_a_language_chosen_on_any_page_is_that_of_e_mails_too(owner: User) -> None:
+    client = sign_in(owner)
+
+    client.post("/language/", {"language": "es", "next": "/account/"})
+
+    owner.refresh_from_db()
+    assert owner.language == "es"
+    client.post("/language/", {"language": "xx"})
+    Client().post("/language/", {"language": "de"})
+    owner.refresh_from_db()
+    assert owner.language == "es"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from email.header import decode_header, make_header
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from django.utils.timezone import now
 
 from apps.core.env import networks
 from apps.core.mail import mail_server
-from apps.orgs.actions import owner_create
+from apps.orgs.actions import owner_create, user_update
 from apps.orgs.models import Membership, Organization, Role, User
 from apps.policies.actions.budgets import Subject, budget_create, budget_update
 from apps.policies.actions.webhooks import webhook_add, webhook_disable
@@ -215,6 +216,27 @@ def test_the_mail_says_which_budget_and_how_much(
     assert message["auto-submitted"] == "auto-generated"
     for words in ("team=search & <find>", "8.125 USD (81.2 %)", "10.00 USD", "402", organization.slug):
         assert words in text, words
+
+
+def test_everybody_reads_of_it_in_the_language_that_they_chose_last(
+    organization: Organization, token: Token, owner: User, mail: MailSink
+) -> None:
+    ana = owner_create(organization=organization, email=f"ana@{organization.slug}.test", password=None, actor=ACTOR)
+    user_update(user=ana, language="de", actor=ACTOR)
+    bounded(organization, levels=(80,))
+    spend(token, "8.125", now())
+    budgets_watch()
+
+    assert alerts_deliver() == 2
+
+    said = {message["to"]: message for message in mail.messages}
+    assert str(said[owner.email]["subject"]) == f"Budget of {organization.slug}: 80 % spent"
+    german = said[ana.email]
+    text = german.get_payload(decode=True).decode()  # type: ignore[union-attr]  # one part, so bytes
+    assert f"Budget ({organization.slug}): 80 % ausgegeben" == str(make_header(decode_header(german["subject"])))
+    assert "Zeitraum: gesamt" in text
+    assert "Geltungsbereich: Organisation" in text
+    assert "Scope" not in text
 
 
 def test_without_a_mail_server_the_log_says_so(

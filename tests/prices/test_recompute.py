@@ -263,6 +263,18 @@ class TestAdjusting:
         model_add(organization=None, provider="openai", name="house-model", upstream_name="gpt-4o", actor=actor)
         assert self.reprice(actor).adjustments == 0
 
+    def test_the_use_of_a_hosted_credential_stays_at_the_installations_prices(
+        self, record: Record, actor: Actor, acme: Any
+    ) -> None:
+        set_price(actor, prices={"input": Decimal(1), "output": Decimal(2)}, effective_from=NOON - timedelta(days=1))
+        hosted = [{"credential": "house", "status": 200, "hosted": True}]
+        record(Usage(input=1_000_000), attempts=hosted)
+        record(Usage(input=1_000_000), attempts=[{"credential": "own", "status": 200}])
+        gift = {"input": Decimal(0), "output": Decimal(0)}
+        set_price(actor, organization=acme, prices=gift, effective_from=NOON - timedelta(days=1))
+
+        assert self.reprice(actor).difference == -1  # of the organization's own account alone
+
     def test_bad_arguments_change_nothing(self, actor: Actor) -> None:
         from apps.policies.actions.repricing import records_reprice
 

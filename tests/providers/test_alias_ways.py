@@ -57,6 +57,56 @@ def test_a_credential_counts_once_by_the_first_row_that_it_serves() -> None:
     assert shown(stock(A, rows=rows).ways("gpt")) == ["a/one@0:1"]
 
 
+def test_a_model_under_another_name_is_denied_as_what_it_is() -> None:
+    row = ModelRow(provider="openai", name="harmless", upstream_name="gpt-5-pro-2026-03-05")
+    for name in ("harmless", "openai/harmless", "gpt-5-pro-2026-03-05", "gpt-5-pro", "openai/gpt-5-pro"):
+        assert name in row.names
+    assert ModelRow(provider="openai", name="gpt-5-pro-2026-03-05").names == (
+        "gpt-5-pro-2026-03-05",
+        "openai/gpt-5-pro-2026-03-05",
+    )
+
+
+HOUSE = Account("h", rank=(True, 100))
+
+
+def test_the_installations_credential_charges_as_the_installation_lists_the_model() -> None:
+    listed = ModelRow(provider="openai", name="dear", upstream_name="gpt", priced_as="gpt-5-pro")
+    own = ModelRow(provider="openai", name="mine", upstream_name="gpt", priced_as="cheap", is_own=True)
+    other = ModelRow(provider="openai", name="yours", upstream_name="unheard-of", priced_as="cheap", is_own=True)
+    offered = stock(A, HOUSE, rows=[listed, own, other])
+    priced = {
+        (way.offer.id, name): way.row.book_names for name in ("mine", "yours", "dear") for way in offered.ways(name)
+    }
+    assert priced == {
+        ("a", "mine"): ("gpt", "cheap"),
+        ("h", "mine"): ("gpt", "gpt-5-pro"),
+        ("a", "yours"): ("unheard-of", "cheap"),
+        ("h", "yours"): ("unheard-of",),
+        ("a", "dear"): ("gpt", "gpt-5-pro"),
+        ("h", "dear"): ("gpt", "gpt-5-pro"),
+    }
+
+
+def test_an_azure_deployment_has_the_price_that_the_installation_gives_it() -> None:
+    house = Account("h", provider="azure_openai", rank=(True, 100))
+    listed = ModelRow(provider="azure_openai", name="gpt-5-pro", upstream_name="prod")
+    own = ModelRow(provider="azure_openai", name="gpt-5-nano", upstream_name="prod", is_own=True)
+    (way,) = stock(house, rows=[listed, own]).ways("gpt-5-nano")
+    assert way.row.book_names == ("gpt-5-pro",)
+
+
+def test_what_the_installation_has_switched_off_its_credentials_do_not_serve_under_another_name() -> None:
+    off = (ModelRow(provider="openai", name="gpt-5-pro"),)
+    rows = [
+        ModelRow(provider="openai", name=name, upstream_name=upstream, is_own=True)
+        for name, upstream in (("mine", "gpt-5-pro"), ("dated", "gpt-5-pro-2026-03-05"))
+    ]
+    offered = stock(A, HOUSE, rows=rows, off=off)
+    for name in ("mine", "dated"):
+        assert [way.offer.id for way in offered.ways(name)] == ["a"], name
+
+
 def test_a_row_of_one_credential_is_served_by_it_alone() -> None:
     rows = [ModelRow(provider="openai", name="gpt", credential="b")]
     assert shown(stock(A, B, rows=rows).ways("gpt")) == ["b/gpt@0:1"]

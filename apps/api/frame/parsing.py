@@ -16,7 +16,7 @@ _NESTED_MOST = 32
 
 
 class JsonParser(BaseParser):
-    """A JSON object, strictly: no NaN, no name twice, nested no deeper than anything that we take."""
+    """A JSON object, strictly: no NaN, no name twice, whole characters, nested no deeper than anything that we take."""
 
     media_type = "application/json"
 
@@ -33,7 +33,7 @@ class JsonParser(BaseParser):
         try:
             text = codecs.decode(raw, "utf-8")
             found = json.loads(text, parse_constant=_refuse, object_pairs_hook=_object)
-            _check_depth(found, _NESTED_MOST)
+            _check(found, _NESTED_MOST)
         except (ValueError, RecursionError) as error:
             raise ParseError(_("The body is not JSON that we can read: %(why)s.") % {"why": str(error)[:120]}) from None
         if not isinstance(found, dict):
@@ -65,9 +65,15 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _check_depth(value: Any, left: int) -> None:
+def _check(value: Any, left: int) -> None:
+    """Raises ValueError for what is nested too deep, and for half a character (\\ud800), which nothing can be written with."""
     if left < 0:
         raise ValueError("nested too deep")
-    if isinstance(value, dict | list):
+    if isinstance(value, str):
+        if not value.isascii() and any("\ud800" <= each <= "\udfff" for each in value):
+            raise ValueError("half a character, without its other half")
+    elif isinstance(value, dict | list):
+        for name in value if isinstance(value, dict) else ():
+            _check(name, left)
         for inner in value.values() if isinstance(value, dict) else value:
-            _check_depth(inner, left - 1)
+            _check(inner, left - 1)

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, cast
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
@@ -44,6 +44,9 @@ class ApiView(APIView):
     permissions: ClassVar[Mapping[str, Permission | None]]  # by verb; None: whoever is known
     rows: ClassVar[Any] = None  # the model whose row the path names, as its last `…_id`
     related: ClassVar[tuple[str, ...]] = ("organization",)
+    locks: ClassVar[bool] = (
+        True  # the row before it is changed; False: the action does, in its own order, or takes its time
+    )
     shows: ClassVar[Shape | None] = None  # how a row is shown; its version is taken from that
     changes_by_itself: ClassVar[tuple[str, ...]] = ("last_used_at", "state")  # which no version follows
     staff_only: ClassVar[frozenset[str]] = frozenset()  # verbs for platform staff
@@ -121,7 +124,7 @@ class ApiView(APIView):
         self.query = self._read(told.query, request.query_params.dict(), told)
         if told.takes is not None:
             self.given = self._read_body(told.takes, request)
-        if self.rows is not None and not reads:
+        if not reads and (self.rows is not None or request.method == "PATCH"):
             self._check_version(request, told)
         if told.creates:
             return once(request, self.access, lambda: self._finish(handler(), told))
@@ -155,14 +158,9 @@ class ApiView(APIView):
 
         Platform staff see every organization's, or with `?organization=` one's.
         """
-        organization = self.access.organization
-        if self.access.is_platform_staff and organization is None:
-            chosen = getattr(self, "query", {}).get("organization")
-            return rows if chosen is None else rows.filter(organization_id=chosen.pk)
-        if organization is None:
-            return rows.none()
-        own = Q(organization_id=organization.pk)
-        return rows.filter(own | Q(organization_id=None) if hosted and issubclass(rows.model, SharedRow) else own)
+        found = self.access.rows(rows, hosted=hosted and issubclass(rows.model, SharedRow))
+        chosen = getattr(self, "query", {}).get("organization")
+        return found if chosen is None else found.filter(organization=chosen)
 
     def find(self, *, lock: bool = False) -> Any:
         """The row that the path names. Raises Http404 where there is none for whoever asks."""
@@ -173,10 +171,15 @@ class ApiView(APIView):
             raise Http404
         if lock:
             self.check_own(row)
+        if lock and self.locks:
             row = rows.filter(pk=key).select_for_update(of=("self",)).first()
             if row is None:
                 raise Http404
         return row
+
+    def versioned(self) -> Any:
+        """What `shows` shows, as it is before a change and until it."""
+        return self.row
 
     def visible(self) -> QuerySet[Any]:
         """The rows that a path may name."""
@@ -207,10 +210,10 @@ class ApiView(APIView):
             return own
         if given is not _ABSENT:
             return cast("Organization | None", given)
-        only = list(Organization.objects.all()[:2])
-        if len(only) != 1:
+        found = self.access.organization_for_creation()
+        if found is None:
             raise ValidationError({"organization": _("Say which organization: there are several, or none.")})
-        return only[0]
+        return found
 
     def page(self, rows: QuerySet[Any], shape: Shape | None = None, **context: Any) -> dict[str, Any]:
         """One page of rows, as JSON."""
@@ -225,7 +228,7 @@ class ApiView(APIView):
     def _check_version(self, request: Request, told: Operation) -> None:
         if self.shows is None:
             return
-        tag = tag_of(self.shown(self.row, self.shows), leaving_out=self.changes_by_itself)
+        tag = tag_of(self.shown(self.versioned(), self.shows), leaving_out=self.changes_by_itself)
         check_match(request.headers.get("If-Match"), tag, needed=told.needs_match)
 
     def _read(self, shape: Shape | None, values: Mapping[str, Any], told: Operation) -> dict[str, Any]:

@@ -9,12 +9,14 @@ from apps.api.frame.operations import operation
 from apps.api.frame.queries import PageQuery
 from apps.api.frame.views import ApiView
 from apps.orgs.actions import member_remove, member_update
-from apps.orgs.models import Membership, Role
+from apps.orgs.models import Membership, Organization, Role
 from apps.orgs.roles import Permission
 
 
 class MemberShown(serializers.Serializer[Membership]):
     """Somebody's membership."""
+
+    example = {"email": "ana@example.org", "name": "Ana Ash", "role": "admin"}
 
     id = serializers.UUIDField()
     organization = serializers.UUIDField(source="organization_id")
@@ -29,6 +31,8 @@ class MemberShown(serializers.Serializer[Membership]):
 
 class MemberChange(Strict):
     """What changes of a membership."""
+
+    example = {"role": "auditor"}
 
     role = Choice(choices=Role.values, required=False)
     reads_content = Switch(required=False)
@@ -71,6 +75,12 @@ class OneMember(ApiView):
     rows = Membership
     related = ("organization", "user")
     shows = MemberShown
+
+    def find(self, *, lock: bool = False) -> Any:
+        """The membership; to be changed, with its organization locked before it, as the actions do. Raises Http404."""
+        if lock:
+            Organization.objects.select_for_update().get(pk=super().find().organization_id)
+        return super().find(lock=lock)
 
     @operation("Read a member", gives=MemberShown)
     def get(self) -> Any:

@@ -18,6 +18,7 @@ from apps.orgs.roles import Permission
 from apps.services.models import Service, Token
 
 USUAL = timedelta(days=7)
+SOURCES = ("rollup", "records")
 
 
 class UsageQuery(Strict):
@@ -30,11 +31,26 @@ class UsageQuery(Strict):
     service = Ref(Service, required=False)
     token = Ref(Token, required=False)
     model = Text(required=False, help_text="As the client asked for it.")
+    source = Choice(
+        choices=SOURCES,
+        required=False,
+        help_text="records: by organization, service and token too, with tokens and failures. rollup: refused where it cannot be.",
+    )
     organization = Ref(Organization, required=False, help_text="For the installation's operators: of this one alone.")
 
 
 class UsageRowShown(serializers.Serializer[Any]):
     """One group in one bucket."""
+
+    example = {
+        "group": {"model": "gpt-5"},
+        "requests": 1204,
+        "failed": 3,
+        "input_tokens": 911_000,
+        "cached_tokens": 120_500,
+        "output_tokens": 84_200,
+        "cost_usd": "1.98075",
+    }
 
     starts_at = Moment(help_text="The bucket's beginning, by the organization's time zone.")
     group = serializers.DictField(child=serializers.CharField(allow_null=True))
@@ -49,10 +65,12 @@ class UsageRowShown(serializers.Serializer[Any]):
 class UsageShown(serializers.Serializer[Any]):
     """What was used."""
 
+    example = {"since": "2026-11-14T15:00:00Z", "source": "records"}
+
     since = Moment()
     until = Moment()
     source = serializers.ChoiceField(
-        choices=["rollup", "records"],
+        choices=SOURCES,
         help_text="rollup: of quarter hours, and only requests that cost something; no tokens. records: of every request.",
     )
     data = UsageRowShown(many=True)
@@ -80,7 +98,15 @@ class Usage(ApiView):
             service_id=query["service"].pk if "service" in query else None,
             token_id=query["token"].pk if "token" in query else None,
             model=query.get("model"),
+            from_records=query.get("source") == "records",
         )
+        if query.get("source") == "rollup" and not asked.can_roll_up:
+            raise ValidationError(
+                {
+                    "source": _("Quarter hours are kept by %(groups)s alone: leave `source` out.")
+                    % {"groups": ", ".join(ROLLED_UP)}
+                }
+            )
         if asked.since >= asked.until:
             raise ValidationError({"since": _("The range is empty: `since` comes before `until`.")})
         if asked.source == "records" and asked.until - asked.since > RECORDS_RANGE:

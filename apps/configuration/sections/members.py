@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from apps.configuration.fields import Field, one_of, switch, text
 from apps.configuration.section import Found, Owner, Section, Stated, Values
 from apps.core.actor import Actor
-from apps.orgs.actions import member_add, member_remove, member_update, user_create
+from apps.orgs.actions import member_add, member_remove, member_update, owner_appoint, owner_create, user_create
 from apps.orgs.models import Membership, Role
 from apps.orgs.selectors import user_by_email
 
@@ -37,19 +37,27 @@ class Members(Section):
     def add(self, owner: Owner, values: Values, actor: Actor) -> Sequence[str]:
         """Add a person, and the account if there is none."""
         assert owner is not None  # noqa: S101 - the installation has no such section
-        user = user_by_email(values["email"])
+        user, is_owner = user_by_email(values["email"]), values["role"] == Role.OWNER
         notes = []
         if user is None:
-            user = user_create(email=values["email"], password=None, actor=actor)
             notes.append("a new account, without a password: `manage.py sign_in_link` lets its owner in")
-        row = member_add(organization=owner, user=user, role=values["role"], actor=actor)
+        if user is None and is_owner:
+            user = owner_create(organization=owner, email=values["email"], password=None, actor=actor)
+        elif user is None:
+            user = user_create(email=values["email"], password=None, actor=actor)
+        if is_owner:
+            row = owner_appoint(organization=owner, user=user, actor=actor)
+        else:
+            row = member_add(organization=owner, user=user, role=values["role"], actor=actor)
         if values["reads_content"]:
             member_update(membership=row, reads_content=True, actor=actor)
         return notes
 
     def change(self, owner: Owner, found: Found, values: Values, actor: Actor) -> Sequence[str]:
         """Change the role, and what else the member may."""
-        del owner
+        assert owner is not None  # noqa: S101 - the installation has no such section
+        if values["role"] == Role.OWNER != found.values["role"]:
+            owner_appoint(organization=owner, user=found.row.user, actor=actor)
         member_update(membership=found.row, role=values["role"], reads_content=values["reads_content"], actor=actor)
         return ()
 

@@ -54,7 +54,7 @@ ORDER BY c.organization_id IS NULL, c.priority, c.id
 """
 
 _MODELS = """
-SELECT name, provider, upstream_name, credential_id, priced_as, created_at, enabled
+SELECT name, provider, upstream_name, credential_id, priced_as, created_at, enabled, organization_id
 FROM providers_providermodel WHERE organization_id = %s OR organization_id IS NULL
 ORDER BY organization_id IS NULL, id
 """
@@ -137,7 +137,7 @@ async def load_models(
         providers = {account.credential.provider for account in accounts.values()}
         unlisted = providers & PREFIXES.keys()  # who is asked for what is not listed
         rows = [model_row(row) for row in model_rows if row["enabled"]]
-        asked = {name for row in rows for name in row.book_names}
+        asked = {name for row in rows for name in (*row.book_names, row.upstream)}
         asked |= {name for name, _ in _targets(rules, accounts)}
         await cursor.execute(
             _PRICED,

@@ -49,7 +49,7 @@ def route_of(way: Way[Offered], book: PriceBook) -> Route:
             (b"x-tollgate-provider", view.provider.encode()),
             (b"x-tollgate-model", upstream.encode("ascii", "replace")),
         ),
-        book=book,
+        book=book.of_the_installation() if view.hosted else book,
         priced=row.priced,
         priced_as=row.priced_as,
         context=known.context_window if known else None,
@@ -79,6 +79,7 @@ def model_row(row: Mapping[str, Any]) -> ModelRow:
         credential="" if row["credential_id"] is None else row["credential_id"].hex,
         priced_as=row["priced_as"],
         created=int(created.timestamp()),
+        is_own=row["organization_id"] is not None,
     )
 
 

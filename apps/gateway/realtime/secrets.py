@@ -5,7 +5,6 @@ provider's own ephemeral key is never given out: whoever has one calls the provi
 """
 
 import base64
-import hashlib
 import secrets
 import time
 from typing import Any
@@ -13,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 
+from apps.core.bearer import bearer_digest
 from apps.core.errors import CountersUnavailable
 from apps.core.logs import get_logger
 from apps.core.sealing import Keyring, Place, SealingError
@@ -46,7 +46,7 @@ class Secrets:
     async def issue(self, issued: Issued, seconds: int) -> tuple[str, int]:
         """A new secret, and when it expires (Unix seconds). Raises CountersUnavailable."""
         value = PREFIX + secrets.token_urlsafe(32)
-        digest = _digest(value)
+        digest = bearer_digest(value)
         sealed = self._keyring.seal(msgspec.json.encode(issued).decode(), _place(digest))
         expires_at = int(time.time()) + seconds
         try:
@@ -59,7 +59,7 @@ class Secrets:
 
     async def open(self, value: str) -> Issued | None:
         """What a secret opens; None: it is none of ours, or has expired. Raises CountersUnavailable."""
-        digest = _digest(value)
+        digest = bearer_digest(value)
         try:
             found = await self._store.execute("GET", keys.client_secret(digest.hex()))
         except (StoreAway, StoreRefusal) as exc:
@@ -71,10 +71,6 @@ class Secrets:
         except (SealingError, ValueError) as exc:
             log.error("client_secret_unopened", why=str(exc))
             return None
-
-
-def _digest(value: str) -> bytes:
-    return hashlib.sha256(value.encode()).digest()
 
 
 def _place(digest: bytes) -> Place:

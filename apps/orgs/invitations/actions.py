@@ -1,6 +1,5 @@
 """Every write to invitations: the rule, the transaction, the admin event."""
 
-import hashlib
 import secrets
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -13,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from apps.audit.actions import event_record, facts
 from apps.core.actor import Actor
+from apps.core.bearer import bearer_digest
 from apps.core.rows import save_valid
 from apps.orgs.actions import member_join, user_create
 from apps.orgs.giving import check_may_give
@@ -56,9 +56,9 @@ def invitation_create(
         email=email.strip().lower(),
         role=role,
         delivery=delivery,
-        digest=invitation_digest(secret),
+        digest=bearer_digest(secret),
         expires_at=_expiry(lifetime),
-        invited_by_id=actor.user_id,
+        invited_by_id=actor.user_id or actor.issuer_id,
     )
     _check_not_member(invitation)
     save_valid(invitation)
@@ -86,11 +86,11 @@ def invitation_renew(
     check_may_give(actor, locked.organization, locked.role)
     before = facts(locked)
     secret = secrets.token_urlsafe(32)
-    locked.digest = invitation_digest(secret)
+    locked.digest = bearer_digest(secret)
     locked.expires_at = _expiry(lifetime)
     locked.delivery = delivery or locked.delivery
     locked.sent_at = None
-    locked.invited_by_id = actor.user_id
+    locked.invited_by_id = actor.user_id or actor.issuer_id
     _check_not_member(locked)
     save_valid(locked)
     event_record(
@@ -206,11 +206,6 @@ def invitation_check(invitation: Invitation | None) -> Invitation:
 # --- Secrets ---
 
 
-def invitation_digest(secret: str) -> bytes:
-    """What is stored of a link's secret: SHA-256, as 256 random bits need neither salt nor stretching."""
-    return hashlib.sha256(secret.encode()).digest()
-
-
 def invitation_secret(signed: str) -> str | None:
     """The secret within a link, if this installation has signed it: what was mistyped or made up is told without a query."""
     try:
@@ -253,7 +248,7 @@ def _locked_by_secret(signed: str) -> Invitation | None:
     if secret is None:
         return None
     found = Invitation.objects.select_for_update(of=("self",)).select_related("organization", "invited_by")
-    return found.filter(digest=invitation_digest(secret)).first()
+    return found.filter(digest=bearer_digest(secret)).first()
 
 
 def _inviter_still_may(invitation: Invitation) -> bool:

@@ -1,6 +1,6 @@
 """The console's pages about invitations: invite, send again, revoke."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from apps.core.console import ConsoleAdmin, request_actor
 from apps.core.outgoing import NotSentError
+from apps.core.rowactions import row_action
 from apps.core.theme import ActionVariant, AutocompleteSelectFilter, action, display
 from apps.orgs.invitations.actions import invitation_create, invitation_renew, invitation_revoke
 from apps.orgs.invitations.delivering import invitation_mail
@@ -94,10 +95,9 @@ class InvitationAdmin(ConsoleAdmin):
         """Send it, or show the link."""
         return self._deliver(request, obj, obj.path)
 
-    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
-        """None once it is over."""
-        row = self.row_or_404(request, object_id)
-        return super().get_actions_detail(request, object_id) if row.state in {"open", "expired"} else []
+    def hidden_buttons(self, row: Any) -> Collection[str]:
+        """All of them once it is over."""
+        return () if row.state in {"open", "expired"} else self.actions_detail
 
     @action(
         description=gettext_lazy("Send again"), url_path="renew", icon="forward_to_inbox", variant=ActionVariant.PRIMARY
@@ -126,24 +126,17 @@ class InvitationAdmin(ConsoleAdmin):
             perform=perform,
         )
 
-    @action(description=gettext_lazy("Revoke"), url_path="revoke", icon="cancel", variant=ActionVariant.DANGER)
-    def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask, then refuse its link."""
-        row = self.row_or_404(request, object_id)
-
-        def perform(_values: dict[str, Any]) -> str:
-            invitation_revoke(invitation=row, actor=request_actor(request))
-            return _("The invitation of %(email)s is revoked.") % {"email": row.email}
-
-        return self.ask(
-            request,
-            row,
-            title=_("Revoke the invitation of %(email)s") % {"email": row.email},
-            sentence=_("Its link is refused from the next moment on."),
-            button=_("Revoke"),
-            danger=True,
-            perform=perform,
-        )
+    revoke = row_action(
+        "revoke",
+        gettext_lazy("Revoke"),
+        icon="cancel",
+        danger=True,
+        does=lambda row, actor: invitation_revoke(invitation=row, actor=actor),
+        title=gettext_lazy("Revoke the invitation of %(email)s"),
+        sentence=gettext_lazy("Its link is refused from the next moment on."),
+        done=gettext_lazy("The invitation of %(email)s is revoked."),
+        words=lambda row: {"email": row.email},
+    )
 
     def _deliver(self, request: HttpRequest, invitation: Invitation, path: str) -> HttpResponse:
         if invitation.delivery == Delivery.LINK:

@@ -27,7 +27,7 @@ class Invitation(OwnedRow):
     sent_at = models.DateTimeField(_("sent at"), null=True, blank=True, editable=False)  # the mail server took it
     revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True, editable=False)
     accepted_at = models.DateTimeField(_("accepted at"), null=True, blank=True, editable=False)
-    invited_by = models.ForeignKey(  # null: the installation itself, or a key
+    invited_by = models.ForeignKey(  # null: the installation itself, or a key of nobody's
         User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("invited by")
     )
     accepted_by = models.ForeignKey(

@@ -3,7 +3,8 @@
 from django.db.models import QuerySet
 from django.utils.timezone import now
 
-from apps.orgs.invitations.actions import invitation_digest, invitation_secret
+from apps.core.bearer import bearer_digest
+from apps.orgs.invitations.actions import invitation_secret
 from apps.orgs.invitations.models import Invitation
 from apps.orgs.models import Organization
 
@@ -14,7 +15,7 @@ def invitation_for(signed: str) -> Invitation | None:
     if secret is None:
         return None
     found = Invitation.objects.select_related("organization", "invited_by")
-    return found.filter(digest=invitation_digest(secret)).first()
+    return found.filter(digest=bearer_digest(secret)).first()
 
 
 def invitations_of(organization: Organization, *, all_of_them: bool = False) -> QuerySet[Invitation]:

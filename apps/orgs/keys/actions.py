@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
-from apps.audit.actions import differences, event_record, facts
+from apps.audit.actions import event_of_change, event_record, facts
 from apps.core.actor import Actor
 from apps.core.bearer import bearer_digest, bearer_generate
 from apps.core.rows import save_valid
@@ -65,14 +65,8 @@ def key_revoke(*, key: ManagementKey, actor: Actor) -> bool:
     locked.revoked_at = now()
     # Not through save_valid: whatever else a row may break, revoking it must work.
     locked.save(update_fields=["revoked_at"])
-    old, new = differences(before, facts(locked))
-    event_record(
-        "management_key.revoked",
-        actor=actor,
-        target=locked,
-        organization_id=locked.organization_id,
-        before=old,
-        after=new,
+    event_of_change(
+        "management_key.revoked", actor=actor, target=locked, organization_id=locked.organization_id, before=before
     )
     return True
 

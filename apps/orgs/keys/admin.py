@@ -1,6 +1,6 @@
 """The console's pages about management keys."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +13,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.core.console import ConsoleAdmin, ConsoleForm, request_actor
-from apps.core.theme import ActionVariant, CheckboxSelectMultiple, Select, action, display
+from apps.core.rowactions import row_action
+from apps.core.theme import CheckboxSelectMultiple, Select, display
 from apps.orgs.access import access_of
 from apps.orgs.keys.actions import key_issue, key_revoke
 from apps.orgs.keys.models import KeyState, ManagementKey
@@ -145,27 +146,19 @@ class ManagementKeyAdmin(ConsoleAdmin):
             base_url=f"{settings.PUBLIC_URL}/api",
         )
 
-    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
+    def hidden_buttons(self, row: Any) -> Collection[str]:
         """A revoked key cannot be revoked again."""
-        is_revoked = self.row_or_404(request, object_id).revoked_at is not None
-        items = super().get_actions_detail(request, object_id)
-        return [item for item in items if not (is_revoked and item.action_name.endswith("_revoke"))]
+        return {"revoke"} if row.revoked_at is not None else ()
 
-    @action(description=gettext_lazy("Revoke"), url_path="revoke", icon="block", variant=ActionVariant.DANGER)
-    def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask, then revoke."""
-        row = self.row_or_404(request, object_id)
-
-        def perform(_values: dict[str, Any]) -> str:
-            done = key_revoke(key=row, actor=request_actor(request))
-            return (_("%(name)s is revoked.") if done else _("%(name)s was revoked already.")) % {"name": row}
-
-        return self.ask(
-            request,
-            row,
-            title=_("Revoke %(name)s") % {"name": row},
-            sentence=_("It is refused from now on, for good. What it did stays on record."),
-            button=_("Revoke now"),
-            danger=True,
-            perform=perform,
-        )
+    revoke = row_action(
+        "revoke",
+        gettext_lazy("Revoke"),
+        icon="block",
+        danger=True,
+        does=lambda row, actor: key_revoke(key=row, actor=actor),
+        title=gettext_lazy("Revoke %(name)s"),
+        sentence=gettext_lazy("It is refused from now on, for good. What it did stays on record."),
+        done=gettext_lazy("%(name)s is revoked."),
+        already=gettext_lazy("%(name)s was revoked already."),
+        button=gettext_lazy("Revoke now"),
+    )

@@ -1,6 +1,6 @@
 """Named reads of management keys, and what one opens."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
 from uuid import UUID
@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
+from apps.core.actor import Actor, Door
 from apps.core.bearer import bearer_digest, bearer_is_well_formed
 from apps.orgs.access import Access
 from apps.orgs.keys.models import PREFIX, KeyState, ManagementKey
@@ -27,10 +28,15 @@ class KeyAccess(Access):
     """What a management key opens: its own permissions and no more, platform staff's keys too."""
 
     key_id: UUID | None = None
+    issuer_id: UUID | None = None  # None: a command issued it
 
     def may(self, permission: Permission) -> bool:
         """Whether it may do it."""
         return permission in self.permissions
+
+    def actor(self, door: Door) -> Actor:
+        """The key, and whoever issued it."""
+        return replace(Access.actor(self, door), issuer_id=self.issuer_id)
 
 
 def key_by_id(key_id: UUID) -> ManagementKey | None:
@@ -63,6 +69,7 @@ def key_access(plaintext: str, *, address: str | None) -> KeyAccess:
         is_platform_staff=key.organization is None,
         address=address,
         key_id=key.pk,
+        issuer_id=key.created_by_id,
     )
 
 

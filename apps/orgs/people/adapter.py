@@ -4,9 +4,13 @@ from typing import Any
 from uuid import UUID
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.models import EmailAddress
 from allauth.core import context as current
 from allauth.mfa.adapter import DefaultMFAAdapter
 from django.conf import settings
+from django.contrib import messages
+from django.core.mail import EmailMessage
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -17,8 +21,8 @@ from apps.core.web import request_address
 from apps.orgs.actions import user_password_set
 from apps.orgs.models import User
 from apps.orgs.people.mail import mail_is_configured, mail_soon
+from apps.orgs.people.sessions import NO_ADDRESS
 
-NO_ADDRESS = "0.0.0.0"  # noqa: S104 - for sessions that came over a socket without addresses; nothing is bound
 # Secrets of second factors lie in a JSON column without an id of their own before they are saved.
 _PLACE = Place(table="mfa_authenticator", row=UUID(int=0), column="data", organization=None)
 
@@ -43,6 +47,16 @@ class PeopleAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest) -> bool:  # noqa: ARG002 - allauth's signature
         """Never by allauth, which makes an account before its e-mail is proved: apps.orgs.signup does it the other way round."""
         return False
+
+    def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
+        """Make a proved e-mail the person's own, whole or not at all. False: another account has it by now."""
+        try:
+            with transaction.atomic():
+                confirmed: bool = super().confirm_email(request, email_address)
+        except IntegrityError:
+            messages.error(request, _("Another account has the e-mail %(email)s.") % {"email": email_address.email})
+            return False
+        return confirmed
 
     def set_password(self, user: User, password: str) -> None:
         """Set it as every password is set: with an admin event."""
@@ -69,8 +83,13 @@ class PeopleAdapter(DefaultAccountAdapter):
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Render it now and send it soon; without a mail server, nothing is sent."""
         if mail_is_configured():
-            facts = {"request": current.request, "email": email, "public_url": settings.PUBLIC_URL, **context}
-            mail_soon(self.render_mail(template_prefix, email, facts))
+            mail_soon(self.written_mail(template_prefix, email, context))
+
+    def written_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> EmailMessage:
+        """An e-mail as it would be sent."""
+        facts = {"request": current.request, "email": email, "public_url": settings.PUBLIC_URL, **context}
+        message: EmailMessage = self.render_mail(template_prefix, email, facts)
+        return message
 
 
 class SecondFactorAdapter(DefaultMFAAdapter):

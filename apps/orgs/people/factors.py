@@ -14,12 +14,17 @@ from apps.orgs.people.adapter import SecondFactorAdapter
 _SEALED = ("secret", "seed")  # of an app; of recovery codes
 
 
+def second_factors_of(user: User) -> list[str]:
+    """Which second factors the user has: `totp` for an app, `webauthn` for a passkey or key. Recovery codes are none."""
+    factors = Authenticator.objects.filter(user=user).exclude(type=Authenticator.Type.RECOVERY_CODES)
+    return sorted(factors.values_list("type", flat=True))
+
+
 @transaction.atomic
 def second_factors_remove(*, user: User, actor: Actor) -> int:
     """Forget all of a user's second factors and recovery codes. Returns how many apps and keys there were."""
-    factors = Authenticator.objects.filter(user=user)
-    kinds = sorted(factors.exclude(type=Authenticator.Type.RECOVERY_CODES).values_list("type", flat=True))
-    if factors.delete()[0]:
+    kinds = second_factors_of(user)
+    if Authenticator.objects.filter(user=user).delete()[0]:
         event_record(
             "user.second_factors_removed", actor=actor, target=user, organization_id=None, before={"factors": kinds}
         )

@@ -4,14 +4,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 from django.conf import settings
 from django.core.mail import EmailMessage
-from django.core.mail.backends.smtp import EmailBackend
 
 from apps.core.logs import get_logger
 from apps.core.mail import MailServer
+from apps.core.outgoing import mail_connection
 
 log = get_logger(__name__)
 
-_TIME_LIMIT = 10  # seconds for each word of the mail server
 _outbox = ThreadPoolExecutor(max_workers=2, thread_name_prefix="people-mail")
 
 
@@ -28,15 +27,7 @@ def mail_soon(message: EmailMessage) -> None:
 
 
 def _hand_over(message: EmailMessage, server: MailServer) -> None:
-    message.connection = EmailBackend(
-        host=server.host,
-        port=server.port,
-        username=server.user,
-        password=server.password,
-        use_tls=server.encryption == "starttls",
-        use_ssl=server.encryption == "tls",
-        timeout=_TIME_LIMIT,
-    )
+    message.connection = mail_connection(server)
     message.extra_headers.setdefault("Auto-Submitted", "auto-generated")  # no out-of-office answers, please
     try:
         message.send()

@@ -6,6 +6,7 @@ from typing import Any, cast
 from urllib.parse import urlencode
 
 import redis
+from allauth.account.internal.flows.login import record_authentication
 from allauth.account.utils import perform_login
 from allauth.usersessions.models import UserSession
 from django.conf import settings
@@ -20,13 +21,15 @@ from django.utils.translation import check_for_language, get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
+from django.views.i18n import set_language
 
+from apps.core.tenancy import at_the_door
 from apps.core.web import limited, outside_page, request_address
 from apps.orgs.actions import SignInRefusedError, sign_in_link_check, sign_in_link_use, user_update
 from apps.orgs.models import Membership, User
 from apps.orgs.people.adapter import person_actor
 from apps.orgs.people.forms import ProfileForm
-from apps.orgs.people.middleware import has_second_factor
+from apps.orgs.people.middleware import factors_of, has_second_factor
 from apps.orgs.people.passwords import passwords_are_allowed
 from apps.orgs.people.sessions import session_end, sessions_end, sessions_of
 from apps.orgs.selectors import sign_in_link_for
@@ -101,6 +104,21 @@ def person_asked(request: HttpRequest) -> str:
     return str(pending.get("user_pk") or request.user.pk or request_address(request) or "local")
 
 
+def adding_a_factor(view: View) -> View:
+    """A page where one is added. Who adds one has just used it: the session has given it, and is not asked for it again."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        before = {factor.pk for factor in factors_of(request.user)}
+        response = view(request, *args, **kwargs)
+        for factor in factors_of(request.user):
+            if factor.pk not in before:
+                record_authentication(request, request.user, "mfa", id=factor.pk, type=factor.type)
+        return response
+
+    return wrapped
+
+
 # --- Signing in ---
 
 
@@ -138,6 +156,16 @@ def sign_in_by_link(request: HttpRequest, secret: str) -> HttpResponseBase:
 # --- Oneself ---
 
 
+def language(request: HttpRequest) -> HttpResponseBase:
+    """Keep a choice of language: in this browser, and for e-mails to whoever is signed in."""
+    response = set_language(request)
+    chosen = request.POST.get("language", "")
+    if isinstance(request.user, User) and chosen in dict(settings.LANGUAGES):
+        with at_the_door():
+            user_update(user=request.user, language=chosen, actor=person_actor(request, request.user))
+    return response
+
+
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def profile(request: HttpRequest) -> HttpResponse:
@@ -147,14 +175,16 @@ def profile(request: HttpRequest) -> HttpResponse:
         request.POST if request.method == "POST" else None, initial={"name": user.name, "language": get_language()}
     )
     if request.method == "POST" and form.is_valid():
-        user_update(user=user, name=form.cleaned_data["name"], actor=person_actor(request, user))
+        language = form.cleaned_data.get("language")
+        chosen = language if language and check_for_language(language) else ""
+        changes = {"name": form.cleaned_data["name"], **({"language": chosen} if chosen else {})}
+        user_update(user=user, actor=person_actor(request, user), **changes)
         messages.success(request, _("Saved."))
         response = HttpResponseRedirect(reverse("people_profile"))
-        language = form.cleaned_data.get("language")
-        if language and check_for_language(language):
+        if chosen:
             response.set_cookie(
                 settings.LANGUAGE_COOKIE_NAME,
-                language,
+                chosen,
                 max_age=settings.LANGUAGE_COOKIE_AGE,
                 secure=settings.HTTPS,
                 httponly=settings.LANGUAGE_COOKIE_HTTPONLY,

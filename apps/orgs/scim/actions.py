@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
-from apps.audit.actions import differences, event_record, facts
+from apps.audit.actions import event_of_change, event_record, facts
 from apps.core.actor import Actor
 from apps.core.bearer import bearer_digest, bearer_generate
 from apps.core.rows import save_valid
@@ -139,16 +139,7 @@ def directory_user_update(*, organization: Organization, user: User, account: Ac
         _check_external_id(organization, account.external_id, user)
         known.external_id = account.external_id
     save_valid(known)
-    old, new = differences(before, {name: value for name, value in facts(known).items() if name != "updated_at"})
-    if new:
-        event_record(
-            "directory_user.updated",
-            actor=actor,
-            target=known,
-            organization_id=organization.pk,
-            before=old,
-            after=new,
-        )
+    event_of_change("directory_user.updated", actor=actor, target=known, organization_id=organization.pk, before=before)
     _rename(known, account, actor)
     # Since it said so last, somebody here may have removed the person, or let them in again.
     belongs = _belongs(user, organization)
@@ -219,19 +210,16 @@ def directory_group_update(
     locked.external_id = locked.external_id if external_id is None else external_id
     locked.role = locked.role if role is None else role
     save_valid(locked)
-    old, new = differences(before, {name: value for name, value in facts(locked).items() if name != "updated_at"})
-    if new:
-        event_record(
-            "directory_group.updated",
-            actor=actor,
-            target=locked,
-            organization_id=locked.organization_id,
-            before=old,
-            after=new,
-        )
+    event_of_change(
+        "directory_group.updated",
+        actor=actor,
+        target=locked,
+        organization_id=locked.organization_id,
+        before=before,
+    )
     if members is not None:
         _set_members(locked, members, actor)
-    elif "role" in new:
+    elif locked.role != before["role"]:
         for user in locked.members.all():
             _follow_groups(user, locked.organization, actor)
     return locked
@@ -322,10 +310,10 @@ def _activate(known: DirectoryUser, actor: Actor) -> None:
 
 def _deactivate(known: DirectoryUser, actor: Actor) -> None:
     """All that lets the person in ends with the transaction: membership, keys, sessions, and the account if it is nobody else's."""
-    keys_revoke_of(user=known.user, organization=known.organization, actor=actor)
     membership = Membership.objects.filter(user=known.user, organization=known.organization_id).first()
     if membership is not None:
         member_end(membership=membership, actor=actor)
+    keys_revoke_of(user=known.user, organization=known.organization, actor=actor)  # also of who was no member any more
     former_member_note(organization=known.organization, user=known.user)
     known.active = False
     known.role_given = ""

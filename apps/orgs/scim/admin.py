@@ -1,6 +1,6 @@
 """The console's pages about the directory: its tokens, and which role its groups give."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -10,7 +10,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.core.console import ConsoleAdmin, request_actor
-from apps.core.theme import ActionVariant, action, display
+from apps.core.rowactions import row_action
+from apps.core.theme import display
 from apps.orgs.scim.actions import directory_group_role, directory_token_issue, directory_token_revoke
 from apps.orgs.scim.models import DirectoryGroup, DirectoryToken
 from apps.orgs.scim.resources import BASE
@@ -69,29 +70,24 @@ class DirectoryTokenAdmin(ConsoleAdmin):
             base_url=f"{settings.PUBLIC_URL}{BASE}",
         )
 
-    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
+    def hidden_buttons(self, row: Any) -> Collection[str]:
         """A revoked token cannot be revoked again."""
-        is_revoked = self.row_or_404(request, object_id).revoked_at is not None
-        return [] if is_revoked else super().get_actions_detail(request, object_id)
+        return {"revoke"} if row.revoked_at is not None else ()
 
-    @action(description=gettext_lazy("Revoke"), url_path="revoke", icon="block", variant=ActionVariant.DANGER)
-    def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask, then revoke."""
-        row = self.row_or_404(request, object_id)
-
-        def perform(_values: dict[str, Any]) -> str:
-            directory_token_revoke(token=row, actor=request_actor(request))
-            return _("%(name)s is revoked.") % {"name": row}
-
-        return self.ask(
-            request,
-            row,
-            title=_("Revoke %(name)s") % {"name": row},
-            sentence=_("The directory that calls with it is refused from now on. The people that it has brought stay."),
-            button=_("Revoke now"),
-            danger=True,
-            perform=perform,
-        )
+    revoke = row_action(
+        "revoke",
+        gettext_lazy("Revoke"),
+        icon="block",
+        danger=True,
+        does=lambda row, actor: directory_token_revoke(token=row, actor=actor),
+        title=gettext_lazy("Revoke %(name)s"),
+        sentence=gettext_lazy(
+            "The directory that calls with it is refused from now on. The people that it has brought stay."
+        ),
+        done=gettext_lazy("%(name)s is revoked."),
+        already=gettext_lazy("%(name)s was revoked already."),
+        button=gettext_lazy("Revoke now"),
+    )
 
 
 @admin.register(DirectoryGroup)

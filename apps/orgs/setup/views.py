@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from apps.core.actor import Actor
+from apps.core.rows import add_errors
 from apps.core.web import limited, request_address
 from apps.orgs.people.passwords import passwords_are_allowed
 from apps.orgs.people.views import private
@@ -35,12 +36,8 @@ def setup(request: HttpRequest) -> HttpResponseBase:
         except SetUpAlreadyError:
             return _too_late(request)
         except ValidationError as refusal:
-            for field, errors in refusal.error_dict.items() if hasattr(refusal, "error_dict") else [(None, refusal)]:
-                form.add_error({"slug": "organization"}.get(field, field) if field in _SHOWN else None, errors)
+            add_errors(form, refusal, {"slug": "organization"})
     return render(request, "setup/setup.html", {"form": form}, status=400 if form.errors else 200)
-
-
-_SHOWN = {"code", "organization", "slug", "name", "email", "password"}
 
 
 def _set_up(request: HttpRequest, form: SetupForm) -> HttpResponseBase:

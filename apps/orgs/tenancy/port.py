@@ -30,7 +30,7 @@ class Entitlements:
 class Tenancy(ABC):
     """What an installation takes organizations to be."""
 
-    owners_run_the_installation: bool = False  # owners who are set up are platform staff too
+    owners_run_the_installation: bool = False  # whom the installation makes an owner is platform staff too
 
     @abstractmethod
     def may_create_organization(self, user: User) -> bool:

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -12,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.core.console import request_actor
+from apps.core.rows import add_errors
 from apps.core.tenancy import as_installation, at_the_door
 from apps.core.web import limited, outside_page
 from apps.orgs.access import access_of, choose_organization, memberships_of, organizations_of
@@ -56,7 +57,7 @@ def start(request: HttpRequest) -> HttpResponse:
         try:
             made = organization_start(user=person, actor=request_actor(request), **form.cleaned_data)
         except ValidationError as refusal:
-            _show(form, refusal)
+            add_errors(form, refusal)
         else:
             choose_organization(request, made)
             messages.success(request, _("%(organization)s is yours.") % {"organization": made})
@@ -87,9 +88,3 @@ def _person(request: HttpRequest) -> User:
     if not isinstance(request.user, User):
         raise PermissionDenied
     return request.user
-
-
-def _show(form: StartForm, refusal: ValidationError) -> None:
-    by_field = refusal.error_dict if hasattr(refusal, "error_dict") else {NON_FIELD_ERRORS: refusal.error_list}
-    for field, errors in by_field.items():
-        form.add_error(field if field in form.fields else None, errors)

@@ -69,18 +69,7 @@ def adjustment_record(
                 {"request": _("Whose a request was, and when, its record says: name the request alone.")}
             )
         _follow_record(adjustment, organization, request)
-    for field, row in (("service", service), ("token", token)):
-        if row is not None and row.organization_id != organization.pk:
-            raise ValidationError(
-                {
-                    field: _("%(row)s does not belong to %(organization)s: choose one that does.")
-                    % {"row": row, "organization": organization}
-                }
-            )
-    if token is not None and service is not None and token.service_id != service.pk:
-        raise ValidationError(
-            {"token": _("%(token)s is of another service than %(service)s.") % {"token": token, "service": service}}
-        )
+    _check_whose(organization, service, token)
     if adjustment.at > now():
         raise ValidationError({"at": _("That time has not come yet: an adjustment counts for now or the past.")})
     # References hold no constraint and may be gone, so they are not looked up.
@@ -113,6 +102,21 @@ def _check_amount(amount: Decimal) -> None:
     if isinstance(exponent, int) and exponent < -DECIMALS:
         raise ValidationError(
             {"amount_usd": _("The amount has more than %(most)d decimals: round it.") % {"most": DECIMALS}}
+        )
+
+
+def _check_whose(organization: Organization, service: Service | None, token: Token | None) -> None:
+    for field, row in (("service", service), ("token", token)):
+        if row is not None and row.organization_id != organization.pk:
+            raise ValidationError(
+                {
+                    field: _("%(row)s does not belong to %(organization)s: choose one that does.")
+                    % {"row": row, "organization": organization}
+                }
+            )
+    if token is not None and service is not None and token.service_id != service.pk:
+        raise ValidationError(
+            {"token": _("%(token)s is of another service than %(service)s.") % {"token": token, "service": service}}
         )
 
 

@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from apps.audit.actions import differences, event_record, facts
+from apps.audit.actions import event_of_change, event_record, facts
 from apps.audit.record import clean_text
 from apps.core.actor import Actor
 from apps.core.numbers import separated
@@ -87,7 +87,7 @@ def budget_update(*, budget: Budget, actor: Actor, **changes: Any) -> Budget:
     for field, value in changes.items():
         setattr(locked, field, value)
     _save(locked)
-    _note_change("budget.updated", locked, before, actor=actor)
+    event_of_change("budget.updated", actor=actor, target=locked, organization_id=locked.organization_id, before=before)
     return locked
 
 
@@ -308,13 +308,11 @@ def _switch(budget: Budget, *, enabled: bool, actor: Actor) -> bool:
     locked.enabled = enabled
     # Not through save_valid: a budget that breaks a newer rule must still be switchable.
     locked.save(update_fields=["enabled", "updated_at"])
-    _note_change("budget.enabled" if enabled else "budget.disabled", locked, before, actor=actor)
+    event_of_change(
+        "budget.enabled" if enabled else "budget.disabled",
+        actor=actor,
+        target=locked,
+        organization_id=locked.organization_id,
+        before=before,
+    )
     return True
-
-
-def _note_change(action: str, budget: Budget, before: dict[str, Any], *, actor: Actor) -> None:
-    was, became = differences(before, facts(budget))
-    if became:
-        event_record(
-            action, actor=actor, target=budget, organization_id=budget.organization_id, before=was, after=became
-        )

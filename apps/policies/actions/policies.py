@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
-from apps.audit.actions import differences, event_record, facts
+from apps.audit.actions import event_of_change, event_record, facts
 from apps.core.actor import Actor
 from apps.core.rows import save_valid
 from apps.orgs.models import Organization
@@ -79,6 +79,16 @@ def place_of(
     return Place(target.organization, service, token)
 
 
+def place_lock(place: Place) -> None:
+    """Let other writers to this place wait until the transaction ends, while references to it stay free."""
+    row = place.token or place.service or place.organization
+    if row is None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_INSTALLATION_LOCK])
+    else:
+        type(row)._base_manager.select_for_update(no_key=True).get(pk=row.pk)
+
+
 # --- Policies ---
 
 
@@ -108,7 +118,7 @@ def policy_update(*, policy: Policy, fields: Mapping[str, Any], actor: Actor) ->
     before = facts(locked)
     set_policy_fields(locked, fields)
     _save(locked)
-    _note_change(locked, before, actor=actor)
+    event_of_change("policy.updated", actor=actor, target=locked, organization_id=locked.organization_id, before=before)
     return locked
 
 
@@ -141,7 +151,7 @@ def policy_attach(
     place of another organization, and for the installation's policies anywhere but there.
     """
     place = place_of(layer, organization=organization, service=service, token=token)
-    _lock(place)
+    place_lock(place)
     locked = _locked(policy)
     _check_owner(locked, place)
     if not locked.name:
@@ -173,7 +183,7 @@ def policy_detach(
 ) -> bool:
     """Let a policy no longer hold at a place. False if it did not. Raises ValidationError."""
     place = place_of(layer, organization=organization, service=service, token=token)
-    _lock(place)
+    place_lock(place)
     row = _attachment(place, inline=False)
     if row is None or row.policy_id != policy.pk:
         return False
@@ -197,7 +207,7 @@ def inline_set(
     Raises ValidationError.
     """
     place = place_of(layer, organization=organization, service=service, token=token)
-    _lock(place)
+    place_lock(place)
     known = inline_policy(place.layer, **_columns(place))
     policy = Policy(organization=place.organization) if known is None else _locked(known)
     before = facts(policy)
@@ -220,7 +230,9 @@ def inline_set(
             after={**facts(policy), **_place_facts(place, inline=True)},
         )
     else:
-        _note_change(policy, before, actor=actor)
+        event_of_change(
+            "policy.updated", actor=actor, target=policy, organization_id=policy.organization_id, before=before
+        )
     return policy
 
 
@@ -245,16 +257,6 @@ def _locked(policy: Policy) -> Policy:
     if found is None:
         raise ValidationError(_("The policy is gone: somebody deleted it."))
     return found
-
-
-def _lock(place: Place) -> None:
-    """Let other writers to this place wait, while references to it stay free."""
-    row = place.token or place.service or place.organization
-    if row is None:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_INSTALLATION_LOCK])
-    else:
-        type(row)._base_manager.select_for_update(no_key=True).get(pk=row.pk)
 
 
 def _columns(place: Place) -> dict[str, Any]:
@@ -324,17 +326,3 @@ def _note_place(action: str, policy: Policy, place: Place, *, actor: Actor) -> N
         organization_id=policy.organization_id,
         **({"after": seen} if action == "policy.attached" else {"before": seen}),
     )
-
-
-def _note_change(policy: Policy, before: dict[str, Any], *, actor: Actor) -> None:
-    """An event of what changed; none if nothing did."""
-    old, new = differences(before, facts(policy))
-    if new:
-        event_record(
-            "policy.updated",
-            actor=actor,
-            target=policy,
-            organization_id=policy.organization_id,
-            before=old,
-            after=new,
-        )

@@ -157,7 +157,7 @@ class _TodaysPrices:
         """What attempts cost today that were charged beside the last, in pico-USD; None: one of them has no price."""
         total = 0
         for attempt in charged(record["charged"]):
-            sheet = self.sheet({**record, "prices": attempt.prices})
+            sheet = self.sheet({**record, "prices": attempt.prices, "hosted": attempt.hosted})
             cost = None if sheet is None else sheet.cost(attempt.usage).pico
             if cost is None:
                 return None
@@ -171,18 +171,22 @@ class _TodaysPrices:
         what the models listed today say of its name.
         """
         charged = self._named.model(record["prices"]) if record["prices"] else None
-        key = (record["organization_id"], charged or (record["provider"], record["model_asked"]), charged is None)
+        asked = charged or (record["provider"], record["model_asked"])
+        key = (record["organization_id"], asked, charged is None, record["hosted"])
         find = self._known.get(key)
         if find is None:
             if len(self._known) >= _KEPT:
                 self._known.clear()
             organization = self._organizations[record["organization_id"]]
-            places = [(*charged, "")] if charged else list(_places(organization, *key[1]))
-            find = self._known[key] = _finder(organization, places)
+            places = [(*charged, "")] if charged else list(_places(organization, *asked, hosted=record["hosted"]))
+            # The use of the installation's credentials costs what the installation says.
+            find = self._known[key] = _finder(None if record["hosted"] else organization, places)
         return find(record["created_at"].timestamp())
 
 
-def _finder(organization: Organization, places: list[tuple[str, str, str]]) -> Callable[[float], PriceSheet | None]:
+def _finder(
+    organization: Organization | None, places: list[tuple[str, str, str]]
+) -> Callable[[float], PriceSheet | None]:
     book = price_book(organization, [priced_as or model for _provider, model, priced_as in places])
 
     def find(at: float) -> PriceSheet | None:
@@ -194,12 +198,13 @@ def _finder(organization: Organization, places: list[tuple[str, str, str]]) -> C
     return find
 
 
-def _places(organization: Organization, provider: str, asked: str) -> Iterator[tuple[str, str, str]]:
+def _places(organization: Organization, provider: str, asked: str, *, hosted: bool) -> Iterator[tuple[str, str, str]]:
     """Provider, name and `priced_as` under which the book may price what was asked for."""
     listed = ProviderModel.objects.filter(provider=provider, name=asked)
     for owner in (organization, None):
         for model in listed.filter(organization=owner).order_by("id"):
-            yield provider, model.upstream_name or model.name, model.priced_as
+            priced_as = "" if hosted and owner is not None else model.priced_as
+            yield provider, model.upstream_name or model.name, priced_as
             return
 
 

@@ -1,6 +1,6 @@
 """The console's pages about budgets: gauges, what is held, alerts, corrections."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from typing import Any, cast
 from uuid import UUID
@@ -20,8 +20,8 @@ from apps.audit.models import Adjustment
 from apps.audit.readable import money, money_exact
 from apps.core.console import ConsoleAdmin, request_actor
 from apps.core.ids import request_id
+from apps.core.rowactions import row_action
 from apps.core.theme import (
-    ActionVariant,
     AutocompleteSelectFilter,
     ChoicesDropdownFilter,
     action,
@@ -37,7 +37,7 @@ from apps.policies.actions.budgets import (
     budget_update,
 )
 from apps.policies.actions.holds import hold_release
-from apps.policies.admin.gauges import budget_rows, local_time, runs_out, window_words
+from apps.policies.admin.gauges import budget_rows, local_time, runs_out
 from apps.policies.counters.control import holds
 from apps.policies.forms import AdjustForm, BudgetForm
 from apps.policies.models import Budget, BudgetScope
@@ -129,7 +129,7 @@ class BudgetAdmin(ConsoleAdmin):
     @display(description=gettext_lazy("window"), ordering="window")
     def window_shown(self, budget: Budget) -> str:
         """How long it lasts."""
-        return window_words(budget)
+        return budget.window_words()
 
     @display(description=gettext_lazy("spent and held"))
     def gauge(self, budget: Any) -> str:
@@ -204,14 +204,10 @@ class BudgetAdmin(ConsoleAdmin):
             "adjustments": _adjustments(budget),
         }
 
-    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
-        """Only what applies to its state and scope."""
-        row = self.row_or_404(request, object_id)
-        hidden = ["_enable" if row.enabled else "_disable"]
-        if not _has_one_subject(row):
-            hidden.append("_adjust")
-        items = super().get_actions_detail(request, object_id)
-        return [item for item in items if not item.action_name.endswith(tuple(hidden))]
+    def hidden_buttons(self, row: Any) -> Collection[str]:
+        """By its state and scope."""
+        hidden = {"enable" if row.enabled else "disable"}
+        return hidden if _has_one_subject(row) else hidden | {"adjust"}
 
     def get_urls(self) -> list[URLPattern]:
         """And one to free a hold."""
@@ -285,61 +281,43 @@ class BudgetAdmin(ConsoleAdmin):
             perform=perform,
         )
 
-    @action(description=gettext_lazy("Disable"), url_path="disable", icon="pause_circle", variant=ActionVariant.DANGER)
-    def disable(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask, then disable."""
-        row = self.row_or_404(request, object_id)
+    disable = row_action(
+        "disable",
+        gettext_lazy("Disable"),
+        icon="pause_circle",
+        danger=True,
+        does=lambda row, actor: budget_disable(budget=row, actor=actor),
+        title=gettext_lazy("Disable %(name)s"),
+        sentence=gettext_lazy(
+            "It neither refuses calls nor alerts until you enable it. What is spent meanwhile counts then."
+        ),
+        done=gettext_lazy("The budget is disabled."),
+    )
 
-        def perform(_values: dict[str, Any]) -> str:
-            budget_disable(budget=row, actor=request_actor(request))
-            return _("The budget is disabled.")
+    enable = row_action(
+        "enable",
+        gettext_lazy("Enable"),
+        icon="play_circle",
+        does=lambda row, actor: budget_enable(budget=row, actor=actor),
+        title=gettext_lazy("Enable %(name)s"),
+        sentence=gettext_lazy("It counts again, with everything that was spent in its window."),
+        done=gettext_lazy("The budget counts again."),
+    )
 
-        return self.ask(
-            request,
-            row,
-            title=_("Disable %(name)s") % {"name": row},
-            sentence=_("It neither refuses calls nor alerts until you enable it. What is spent meanwhile counts then."),
-            button=_("Disable"),
-            danger=True,
-            perform=perform,
-        )
-
-    @action(description=gettext_lazy("Enable"), url_path="enable", icon="play_circle")
-    def enable(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask, then enable."""
-        row = self.row_or_404(request, object_id)
-
-        def perform(_values: dict[str, Any]) -> str:
-            budget_enable(budget=row, actor=request_actor(request))
-            return _("The budget counts again.")
-
-        return self.ask(
-            request,
-            row,
-            title=_("Enable %(name)s") % {"name": row},
-            sentence=_("It counts again, with everything that was spent in its window."),
-            button=_("Enable"),
-            perform=perform,
-        )
-
-    @action(description=gettext_lazy("Delete"), url_path="remove", icon="delete", variant=ActionVariant.DANGER)
-    def delete_budget(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask, then delete."""
-        row = self.row_or_404(request, object_id)
-
-        def perform(_values: dict[str, Any]) -> HttpResponse:
-            budget_delete(budget=row, actor=request_actor(request))
-            return self.gone(request, _("The budget is deleted."))
-
-        return self.ask(
-            request,
-            row,
-            title=_("Delete %(name)s") % {"name": row},
-            sentence=_("It bounds nothing any more, and its alerts go with it. What was spent stays in the ledger."),
-            button=_("Delete"),
-            danger=True,
-            perform=perform,
-        )
+    delete_budget = row_action(
+        "delete_budget",
+        gettext_lazy("Delete"),
+        path="remove",
+        icon="delete",
+        danger=True,
+        leaves=True,
+        does=lambda row, actor: budget_delete(budget=row, actor=actor),
+        title=gettext_lazy("Delete %(name)s"),
+        sentence=gettext_lazy(
+            "It bounds nothing any more, and its alerts go with it. What was spent stays in the ledger."
+        ),
+        done=gettext_lazy("The budget is deleted."),
+    )
 
 
 def _named(budget: Budget) -> tuple[str, ...]:

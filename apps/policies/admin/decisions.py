@@ -7,9 +7,9 @@ from django.utils.translation import gettext as _
 
 from apps.audit.admin import Told, decision_tellers
 from apps.core.numbers import separated
-from apps.policies.admin.gauges import limit_kind
 from apps.policies.decision import Decision, read_decision
 from apps.policies.models import Budget, BudgetScope
+from apps.policies.shown import limit_kind
 from apps.policies.usd import nano_text
 
 

@@ -8,20 +8,15 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from apps.audit.readable import money
 from apps.core.numbers import separated
 from apps.policies.counters.reading import LimitState
-from apps.policies.models import Budget, Window
+from apps.policies.models import Budget
 from apps.policies.selectors.budgets import BudgetState
+from apps.policies.shown import limit_kind
 
 _NEAR, _FULL = 80, 100  # percent
-_KINDS = {
-    "requests": gettext_lazy("requests per minute"),
-    "tokens": gettext_lazy("tokens per minute"),
-    "concurrency": gettext_lazy("concurrent requests"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +66,13 @@ def limit_gauge(state: LimitState) -> Gauge:
     most = state.limit.limit
     percent = min(100 * state.used / most, 100.0) if most else 100.0
     return Gauge(
-        label=str(_KINDS[state.limit.kind]),
+        label=limit_kind(state.limit.kind),
         used=percent,
         held=0,
         tone=tone(percent),
         text=_("%(used)s of %(limit)s used") % {"used": separated(f"{state.used:,}"), "limit": separated(f"{most:,}")},
         percent=f"{percent:.0f} %",
     )
-
-
-def limit_kind(kind: str) -> str:
-    """What is limited, in words."""
-    return str(_KINDS[kind])
 
 
 def budget_rows(states: Iterable[BudgetState]) -> list[dict[str, Any]]:
@@ -92,19 +82,12 @@ def budget_rows(states: Iterable[BudgetState]) -> list[dict[str, Any]]:
             "state": state,
             "budget": state.budget,
             "gauge": budget_gauge(state),
-            "window": window_words(state.budget),
+            "window": state.budget.window_words(),
             "resets": local_time(state.ends_at, state.budget),
             "runs_out": runs_out(state),
         }
         for state in states
     ]
-
-
-def window_words(budget: Budget) -> str:
-    """month; 7 days, rolling."""
-    if budget.window == Window.ROLLING:
-        return _("%(days)d days, rolling") % {"days": budget.rolling_days or 0}
-    return str(budget.get_window_display())
 
 
 def runs_out(state: BudgetState) -> str:

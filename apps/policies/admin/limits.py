@@ -21,12 +21,13 @@ from apps.core.console import ConsoleAdmin, request_actor
 from apps.core.endpoints import SCOPES
 from apps.orgs.models import Organization
 from apps.policies.actions.policies import Place, inline_set, policy_attach, policy_detach
-from apps.policies.admin.gauges import budget_rows, limit_gauge, limit_kind
+from apps.policies.admin.gauges import budget_rows, limit_gauge
 from apps.policies.admin.words import field_label, layer_words, rule_lines, value_words
 from apps.policies.counters.reading import limit_states
 from apps.policies.effective import (
     DEFAULT_LAYER,
     LAYERS,
+    RESTRICTIONS,
     EffectivePolicy,
     Rules,
     effective_policy,
@@ -43,6 +44,7 @@ from apps.policies.selectors.policies import (
     layers_for_service,
     layers_for_token,
 )
+from apps.policies.shown import limit_kind
 from apps.services.models import Service, Token
 
 # Values that one layer decides, in the order shown; lists and limits of all layers hold and are shown one by one.
@@ -61,17 +63,25 @@ _SINGLE = (
     "cache",
     "cache_seconds",
 )
-_LISTS = (
-    "allowed_models",
-    "denied_models",
-    "allowed_providers",
-    "denied_providers",
-    "allowed_endpoints",
-    "denied_endpoints",
-    "allowed_networks",
-    "allowed_hours",
-)
 _OPTION = re.compile(r" \(--[a-z-]+\)")
+# What a step of an explanation asks about, by its code.
+_QUESTIONS = {
+    "token": gettext_lazy("token"),
+    "network": gettext_lazy("network"),
+    "hours": gettext_lazy("hours"),
+    "endpoint": gettext_lazy("endpoint"),
+    "scopes": gettext_lazy("scopes"),
+    "known": gettext_lazy("known model"),
+    "model": gettext_lazy("model"),
+    "route": gettext_lazy("route"),
+    "input": gettext_lazy("input"),
+    "output": gettext_lazy("output"),
+    "price": gettext_lazy("price"),
+    "counters": gettext_lazy("counters"),
+    "limits": gettext_lazy("limits"),
+    "end user": gettext_lazy("end user"),
+    "budgets": gettext_lazy("budgets"),
+}
 _WHERE = "-"  # the installation's key in addresses
 _BUDGETS_SHOWN = 50
 _SCOPES = {
@@ -394,7 +404,7 @@ def _lists(policy: EffectivePolicy) -> list[dict[str, Any]]:
             "entries": getattr(rules, name),
             "source": _source(rules.layer, rules.name),
         }
-        for name in _LISTS
+        for name in RESTRICTIONS
         for rules in sorted(policy.layers, key=lambda rules: LAYERS.index(rules.layer))
         if getattr(rules, name)
     ]
@@ -478,7 +488,13 @@ def _explained(target: Target, asked: dict[str, str]) -> dict[str, Any] | None:
         "is_refused": found.refusal is not None,
         # Its words are the command's as well, which name an option where something was not said.
         "steps": [
-            {"step": step, "says": _OPTION.sub("", step.says), "label": labels[step.outcome]} for step in found.steps
+            {
+                "step": step,
+                "question": _QUESTIONS[step.question],
+                "says": _OPTION.sub("", step.says),
+                "label": labels[step.outcome],
+            }
+            for step in found.steps
         ],
         "routes": found.routes,
         "notes": found.notes,

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from apps.core.console import ConsoleAdmin, request_actor
+from apps.core.rowactions import row_action
 from apps.core.theme import ActionVariant, AutocompleteSelectFilter, action, display
 from apps.policies.actions.policies import policy_attach, policy_create, policy_delete, policy_update
 from apps.policies.admin.limits import LimitsPages, limits_url
@@ -169,24 +170,19 @@ class PolicyAdmin(LimitsPages, ConsoleAdmin):
             perform=perform,
         )
 
-    @action(description=gettext_lazy("Delete"), url_path="remove", icon="delete", variant=ActionVariant.DANGER)
-    def delete_policy(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask, then delete; while it is in use, say where."""
-        row = self.row_or_404(request, object_id)
-
-        def perform(_values: dict[str, Any]) -> HttpResponse:
-            policy_delete(policy=row, actor=request_actor(request))
-            return self.gone(request, _("%(name)s is deleted.") % {"name": row})
-
-        return self.ask(
-            request,
-            row,
-            title=_("Delete %(name)s") % {"name": row},
-            sentence=_("Only a policy that is attached nowhere, and on which no budget hangs, can go."),
-            button=_("Delete"),
-            danger=True,
-            perform=perform,
-        )
+    # While it is in use, the action refuses and says where.
+    delete_policy = row_action(
+        "delete_policy",
+        gettext_lazy("Delete"),
+        path="remove",
+        icon="delete",
+        danger=True,
+        leaves=True,
+        does=lambda row, actor: policy_delete(policy=row, actor=actor),
+        title=gettext_lazy("Delete %(name)s"),
+        sentence=gettext_lazy("Only a policy that is attached nowhere, and on which no budget hangs, can go."),
+        done=gettext_lazy("%(name)s is deleted."),
+    )
 
 
 def _attached_row(attachment: Attachment) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The console's pages about webhooks: add, with one reveal of the secret; rotate, disable, delete."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from django.contrib import admin
@@ -9,7 +9,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.core.console import ConsoleAdmin, request_actor
-from apps.core.theme import ActionVariant, AutocompleteSelectFilter, action, display
+from apps.core.rowactions import row_action
+from apps.core.theme import AutocompleteSelectFilter, action, display
 from apps.policies.actions.webhooks import (
     webhook_add,
     webhook_delete,
@@ -19,6 +20,10 @@ from apps.policies.actions.webhooks import (
 )
 from apps.policies.forms import WebhookForm
 from apps.policies.models import Webhook
+
+
+def _url(row: Webhook) -> Mapping[str, Any]:
+    return {"url": row}
 
 
 @admin.register(Webhook)
@@ -73,11 +78,9 @@ class WebhookAdmin(ConsoleAdmin):
             plaintext=plaintext,
         )
 
-    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
-        """Only what applies to its state."""
-        hidden = "_enable" if self.row_or_404(request, object_id).enabled else "_disable"
-        items = super().get_actions_detail(request, object_id)
-        return [item for item in items if not item.action_name.endswith(hidden)]
+    def hidden_buttons(self, row: Any) -> Collection[str]:
+        """By its state."""
+        return {"enable" if row.enabled else "disable"}
 
     @action(description=gettext_lazy("Rotate secret"), url_path="rotate", icon="key")
     def rotate(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -96,58 +99,39 @@ class WebhookAdmin(ConsoleAdmin):
             perform=perform,
         )
 
-    @action(description=gettext_lazy("Disable"), url_path="disable", icon="pause_circle", variant=ActionVariant.DANGER)
-    def disable(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask, then disable."""
-        row = self.row_or_404(request, object_id)
+    disable = row_action(
+        "disable",
+        gettext_lazy("Disable"),
+        icon="pause_circle",
+        danger=True,
+        does=lambda row, actor: webhook_disable(webhook=row, actor=actor),
+        title=gettext_lazy("Disable %(url)s"),
+        sentence=gettext_lazy("It is told nothing until you enable it; what is on its way to it fails."),
+        done=gettext_lazy("%(url)s is told nothing for now."),
+        words=_url,
+    )
 
-        def perform(_values: dict[str, Any]) -> str:
-            webhook_disable(webhook=row, actor=request_actor(request))
-            return _("%(url)s is told nothing for now.") % {"url": row}
+    enable = row_action(
+        "enable",
+        gettext_lazy("Enable"),
+        icon="play_circle",
+        does=lambda row, actor: webhook_enable(webhook=row, actor=actor),
+        title=gettext_lazy("Enable %(url)s"),
+        sentence=gettext_lazy("It is told of alerts from the next one on."),
+        done=gettext_lazy("%(url)s is told of alerts again."),
+        words=_url,
+    )
 
-        return self.ask(
-            request,
-            row,
-            title=_("Disable %(url)s") % {"url": row},
-            sentence=_("It is told nothing until you enable it; what is on its way to it fails."),
-            button=_("Disable"),
-            danger=True,
-            perform=perform,
-        )
-
-    @action(description=gettext_lazy("Enable"), url_path="enable", icon="play_circle")
-    def enable(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask, then enable."""
-        row = self.row_or_404(request, object_id)
-
-        def perform(_values: dict[str, Any]) -> str:
-            webhook_enable(webhook=row, actor=request_actor(request))
-            return _("%(url)s is told of alerts again.") % {"url": row}
-
-        return self.ask(
-            request,
-            row,
-            title=_("Enable %(url)s") % {"url": row},
-            sentence=_("It is told of alerts from the next one on."),
-            button=_("Enable"),
-            perform=perform,
-        )
-
-    @action(description=gettext_lazy("Delete"), url_path="remove", icon="delete", variant=ActionVariant.DANGER)
-    def delete_webhook(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask, then delete."""
-        row = self.row_or_404(request, object_id)
-
-        def perform(_values: dict[str, Any]) -> HttpResponse:
-            webhook_delete(webhook=row, actor=request_actor(request))
-            return self.gone(request, _("%(url)s is deleted.") % {"url": row})
-
-        return self.ask(
-            request,
-            row,
-            title=_("Delete %(url)s") % {"url": row},
-            sentence=_("It is told nothing any more, and its secret is forgotten."),
-            button=_("Delete"),
-            danger=True,
-            perform=perform,
-        )
+    delete_webhook = row_action(
+        "delete_webhook",
+        gettext_lazy("Delete"),
+        path="remove",
+        icon="delete",
+        danger=True,
+        leaves=True,
+        does=lambda row, actor: webhook_delete(webhook=row, actor=actor),
+        title=gettext_lazy("Delete %(url)s"),
+        sentence=gettext_lazy("It is told nothing any more, and its secret is forgotten."),
+        done=gettext_lazy("%(url)s is deleted."),
+        words=_url,
+    )

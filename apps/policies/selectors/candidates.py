@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from apps.core.sealing import SealingError
 from apps.orgs.models import Organization
@@ -17,7 +18,6 @@ from apps.providers.models import Credential, ProviderModel
 from apps.providers.prices.selectors import price_book
 from apps.providers.prices.sheet import PriceSheet
 
-_DRAINED = "the credential is drained"
 _OUTPUT_UNKNOWN = 16_384  # output tokens assumed of a model whose longest answer nobody has told us
 
 
@@ -62,12 +62,14 @@ class Found:
     def says(self) -> str:
         """The meaning in words."""
         if self.meaning is None:
-            return "nothing"
+            return _("nothing")
+        words = {"provider": self.meaning.provider}
         if self.meaning.is_unlisted:
-            return f"a model of {self.meaning.provider} that is not listed"
+            return _("a model of %(provider)s that is not listed") % words
         if (alias := self.meaning.alias) is None:
-            return f"a model of {self.meaning.provider}" if self.meaning.provider else "a model"
-        return f"the alias {alias.name} of {', '.join(target.model for target in alias.targets) or 'nothing'}"
+            return _("a model of %(provider)s") % words if self.meaning.provider else _("a model")
+        targets = ", ".join(target.model for target in alias.targets) or _("nothing")
+        return _("the alias %(alias)s of %(targets)s") % {"alias": alias.name, "targets": targets}
 
 
 def find_candidates(organization: Organization, name: str) -> Found:
@@ -82,7 +84,7 @@ def find_candidates(organization: Organization, name: str) -> Found:
         (_seen(row, organization) for row in Credential.objects.filter(shared)), key=lambda seen: (seen.rank, seen.id)
     )
     aliases = AliasBook(alias_rules(organization))
-    providers = {offer.provider for offer in offers if offer.unusable in ("", _DRAINED)}
+    providers = {offer.provider for offer in offers if offer.unusable in ("", _drained())}
     stock = Stock(on, off, [offer for offer in offers if not offer.unusable], providers)
     everything = Stock([*on, *off], (), offers)
     meaning = meaning_of(name, aliases, stock.is_listed, stock.owner_of)
@@ -94,7 +96,7 @@ def find_candidates(organization: Organization, name: str) -> Found:
         meaning,
         (
             *(_candidate(way, "") for way in ways),
-            *(_candidate(way, way.offer.unusable or "the model is disabled there") for way in others),
+            *(_candidate(way, way.offer.unusable or _("the model is disabled there")) for way in others),
         ),
         is_disabled=meaning is None
         and meant is not None
@@ -105,7 +107,8 @@ def find_candidates(organization: Organization, name: str) -> Found:
 def sheet_of(candidate: Candidate, organization: Organization, at: datetime) -> PriceSheet | None:
     """What the candidate costs the organization; None: it has no price."""
     row = candidate.row
-    book = price_book(organization, row.book_names)
+    is_hosted = candidate.credential.rank[0]
+    book = price_book(None if is_hosted else organization, row.book_names)
     return book.sheet(candidate.credential.provider, row.priced, at.timestamp(), row.priced_as)
 
 
@@ -136,6 +139,7 @@ def _row(model: ProviderModel) -> ModelRow:
         upstream_name=model.upstream_name,
         credential="" if model.credential_id is None else model.credential_id.hex,
         priced_as=model.priced_as,
+        is_own=model.organization_id is not None,
     )
 
 
@@ -146,11 +150,15 @@ def _seen(row: Credential, organization: Organization) -> CredentialSeen:
 
 def _unusable(credential: Credential, organization: Organization) -> str:
     if credential.organization_id is None and not organization.hosted_credentials:
-        return "the organization may not use the installation's credentials"
+        return _("the organization may not use the installation's credentials")
     if not credential.enabled:
-        return "the credential is disabled"
+        return _("the credential is disabled")
     try:
         credential.secret()
     except SealingError:
-        return "its secret cannot be opened"
-    return "" if credential.drained_at is None else _DRAINED
+        return _("its secret cannot be opened")
+    return "" if credential.drained_at is None else _drained()
+
+
+def _drained() -> str:
+    return _("the credential is drained")

@@ -13,6 +13,8 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db import connection
+from django.utils.dateformat import format as date_text
+from django.utils.translation import gettext as _
 
 from apps.audit.models import RequestRecord
 from apps.core.endpoints import MODERATIONS, OUTPUTLESS, WORDLESS
@@ -41,7 +43,7 @@ from apps.policies.counters.reading import LimitState
 from apps.policies.decision import read_decision
 from apps.policies.effective import RULE_FIELDS, Denial, EffectivePolicy, Source
 from apps.policies.explanation import Asked, BudgetSeen, Explanation, LimitSeen, RouteSeen, Step
-from apps.policies.models import Budget
+from apps.policies.models import Budget, BudgetScope
 from apps.policies.routing import select_routes
 from apps.policies.selectors.budgets import ledger_spent
 from apps.policies.selectors.candidates import Candidate, find_candidates, longest_output, sheet_of
@@ -54,12 +56,12 @@ from apps.policies.selectors.recorded import (
     changes_since,
     limits_then,
 )
+from apps.policies.shown import limit_kind
 from apps.policies.usd import usd_text
 from apps.providers.models import Credential
 from apps.services.models import Token, TokenState
 
 _BYTES_A_TOKEN = 4  # of input, estimated
-_EVENTS_SHOWN = 5
 _NANO = Decimal(1_000_000_000)
 
 
@@ -111,10 +113,17 @@ class _Explainer:
         limits, budgets = self._limits(), self._budget_states()
         steps = [*self._questions(), *self._counters(limits, budgets)]
         asked = self._asked
-        what = f"model {asked.model}" if asked.model else "no model named"
+        title = _(
+            "Token %(token)s of service %(service)s, %(organization)s: %(endpoint)s, %(model)s, at %(time)s. "
+            "A dry run: nothing is counted."
+        ) % {
+            **self._whose(),
+            "endpoint": asked.endpoint,
+            "model": _("model %(model)s") % {"model": asked.model} if asked.model else _("no model named"),
+            "time": f"{asked.at.astimezone(self._zone):%Y-%m-%d %H:%M %Z}",
+        }
         return self._explanation(
-            f"Token {self._token} of service {self._token.service}, {self._organization}: {asked.endpoint}, {what}, "
-            f"at {asked.at.astimezone(self._zone):%Y-%m-%d %H:%M %Z}. A dry run: nothing is counted.",
+            title,
             steps=steps,
             limits=limits,
             budgets=budgets,
@@ -126,12 +135,15 @@ class _Explainer:
         decision = read_decision(record.decision) if record.decision else None
         notes = list(changes_since(record.created_at, token, self._policy))
         if decision is None:
-            notes.append("No limit and no budget was asked for this request.")
+            notes.append(_("No limit and no budget was asked for this request."))
         elif decision.unasked:
-            notes.append("The counters could not be reached, and the policy lets calls pass then.")
+            notes.append(_("The counters could not be reached, and the policy lets calls pass then."))
+        title = _(
+            "Request %(request)s: token %(token)s of service %(service)s, %(organization)s. "
+            "Questions are answered by the policies as they are now; limits and budgets are those of that moment."
+        ) % {"request": record.shown_id, **self._whose()}
         found = self._explanation(
-            f"Request {record.shown_id}: token {token} of service {token.service}, {self._organization}. "
-            "Questions are answered by the policies as they are now; limits and budgets are those of that moment.",
+            title,
             steps=list(self._questions(of_the_past=True)),
             limits=tuple(limits_then(decision, self._policy)) if decision else (),
             budgets=tuple(budgets_then(decision, record.created_at, self._zone)) if decision else (),
@@ -153,6 +165,9 @@ class _Explainer:
             return found
         then = tuple(RouteSeen(label, "", "", reason) for label, reason in decision.skipped)
         return replace(found, routes=then + tuple(route for route in found.routes if not route.skipped))
+
+    def _whose(self) -> dict[str, Any]:
+        return {"token": self._token, "service": self._token.service, "organization": self._organization}
 
     def _explanation(self, title: str, **parts: Any) -> Explanation:
         policy = self._policy
@@ -181,23 +196,22 @@ class _Explainer:
         if not of_the_past:  # what a token is worth now says nothing about then
             yield self._token_step()
         if not asked.address and any(rules.allowed_networks for rules in policy.layers):
-            yield Step("network", "open", "say where the call comes from (--address)")
+            yield Step("network", "open", _("say where the call comes from (--address)"))
         else:
             yield _by_list(
-                "network", NetworkNotAllowed, policy.network_denied(asked.address), asked.address or "anywhere"
+                "network", NetworkNotAllowed, policy.network_denied(asked.address), asked.address or _("anywhere")
             )
-        local = asked.at.astimezone(self._zone)
-        yield _by_list(
-            "hours", HoursNotAllowed, policy.hours_denied(asked.at, self._zone), f"{local:%a %H:%M} {self._zone.key}"
-        )
+        local = date_text(asked.at.astimezone(self._zone), "D H:i")
+        yield _by_list("hours", HoursNotAllowed, policy.hours_denied(asked.at, self._zone), f"{local} {self._zone.key}")
         yield _by_list("endpoint", EndpointNotAllowed, policy.endpoint_denied(asked.endpoint), asked.endpoint)
         if token.scopes and asked.endpoint not in token.scopes:
-            yield _refusal("scopes", EndpointNotAllowed, f"the token's scopes hold {', '.join(token.scopes)} alone")
+            words = {"scopes": ", ".join(token.scopes)}
+            yield _refusal("scopes", EndpointNotAllowed, _("the token's scopes hold %(scopes)s alone") % words)
         else:
-            yield Step("scopes", "passes", "hold this endpoint" if token.scopes else "all endpoints")
+            yield Step("scopes", "passes", _("hold this endpoint") if token.scopes else _("all endpoints"))
         if not asked.model:
             if asked.endpoint != "models":
-                yield Step("model", "open", "say which model (--model)")
+                yield Step("model", "open", _("say which model (--model)"))
             return
         yield self._known_step()
         names = (asked.model, self._found.plain) if self._found.plain else (asked.model,)
@@ -212,77 +226,96 @@ class _Explainer:
         token = self._token
         state = token.state(self._asked.at)
         if state == TokenState.REVOKED:
-            return _refusal("token", TokenRevoked, "it was revoked")
+            return _refusal("token", TokenRevoked, _("it was revoked"))
         if state == TokenState.EXPIRED:
-            return _refusal("token", TokenExpired, f"it expired on {token.expires_at:%Y-%m-%d %H:%M} UTC")
+            words = {"time": f"{token.expires_at:%Y-%m-%d %H:%M}"}
+            return _refusal("token", TokenExpired, _("it expired on %(time)s UTC") % words)
         if token.service.disabled_at is not None or self._organization.suspended_at is not None:
-            return _refusal("token", TokenSuspended, "its service is disabled or its organization suspended")
-        return Step("token", "passes", "live")
+            return _refusal("token", TokenSuspended, _("its service is disabled or its organization suspended"))
+        return Step("token", "passes", _("live"))
 
     def _known_step(self) -> Step:
         found = self._found
         if found.meaning is None:
-            why = "listed, but disabled" if found.is_disabled else "not listed for this organization"
-            return _refusal("known", ModelNotFound, f"{self._asked.model} is {why}")
+            why = (
+                _("%(model)s is listed, but disabled")
+                if found.is_disabled
+                else _("%(model)s is not listed for this organization")
+            )
+            return _refusal("known", ModelNotFound, why % {"model": self._asked.model})
         if all(candidate.unusable for candidate in self._candidates):
             reasons = "; ".join(f"{each.credential.label}: {each.unusable}" for each in self._candidates)
-            return _refusal("known", NoCredential, reasons or f"{found.says}, which no credential serves")
-        return Step("known", "passes", f"{found.says}, which a credential serves")
+            nobody = _("%(meaning)s, which no credential serves") % {"meaning": found.says}
+            return _refusal("known", NoCredential, reasons or nobody)
+        return Step("known", "passes", _("%(meaning)s, which a credential serves") % {"meaning": found.says})
 
     def _route_step(self) -> Step:
         if self._taken:
             best = [each.credential.label for each in self._taken if each.tier == self._taken[0].tier]
-            sharing = " or ".join(dict.fromkeys(best))
-            return Step("route", "passes", f"{sharing} is asked first")
+            sharing = _(" or ").join(dict.fromkeys(best))
+            return Step("route", "passes", _("%(credentials)s is asked first") % {"credentials": sharing})
         reasons = "; ".join(f"{route.credential}: {route.skipped}" for route in self._routes)
-        return _refusal("route", ProviderNotAllowed, f"nothing that serves the model may be called ({reasons})")
+        why = _("nothing that serves the model may be called (%(reasons)s)") % {"reasons": reasons}
+        return _refusal("route", ProviderNotAllowed, why)
 
     def _cap_steps(self) -> Iterator[Step]:
         asked, policy = self._asked, self._policy
         if (most := policy.max_input_tokens) is not None:
-            source = policy.sources["max_input_tokens"].describe()
+            words: dict[str, Any] = {"most": most, "source": policy.sources["max_input_tokens"].describe(_)}
             if asked.input_bytes is None:
-                yield Step("input", "open", f"at most {most} tokens by {source}: say how much is sent (--input-bytes)")
+                unsaid = _("at most %(most)d tokens by %(source)s: say how much is sent (--input-bytes)")
+                yield Step("input", "open", unsaid % words)
             elif (about := _input_tokens(asked.input_bytes)) > most:
-                yield _refusal("input", TooManyInputTokens, f"about {about} tokens, and {source} allows {most}")
+                why = _("about %(about)d tokens, and %(source)s allows %(most)d")
+                yield _refusal("input", TooManyInputTokens, why % {**words, "about": about})
             else:
-                yield Step("input", "passes", f"about {about} of {most} tokens that {source} allows")
+                fits = _("about %(about)d of %(most)d tokens that %(source)s allows")
+                yield Step("input", "passes", fits % {**words, "about": about})
         if (cap := policy.max_output_tokens) is not None and asked.endpoint not in OUTPUTLESS:
-            source = policy.sources["max_output_tokens"].describe()
+            words = {
+                "cap": cap,
+                "source": policy.sources["max_output_tokens"].describe(_),
+                "asked": asked.output_tokens,
+            }
             if cap == 0:
-                yield _refusal("output", PolicyRefusal, f"no output is allowed by {source}")
+                yield _refusal("output", PolicyRefusal, _("no output is allowed by %(source)s") % words)
             elif asked.endpoint in WORDLESS:
-                yield Step("output", "passes", f"{source} allows {cap} tokens, which bound no pictures and no speech")
+                unbound = _("%(source)s allows %(cap)d tokens, which bound no pictures and no speech")
+                yield Step("output", "passes", unbound % words)
             elif asked.output_tokens is None or asked.output_tokens > cap:
-                yield Step("output", "passes", f"the request is changed to ask for {cap} tokens, by {source}")
+                changed = _("the request is changed to ask for %(cap)d tokens, by %(source)s")
+                yield Step("output", "passes", changed % words)
             else:
-                yield Step("output", "passes", f"{asked.output_tokens} of {cap} tokens that {source} allows")
+                yield Step("output", "passes", _("%(asked)d of %(cap)d tokens that %(source)s allows") % words)
 
     # --- Routes and prices ---
 
     def _route(self) -> tuple[list[Candidate], list[RouteSeen]]:
         """The candidates that may be asked, best first; and all of them as shown."""
         usable = [candidate for candidate in self._candidates if not candidate.unusable]
-        taken, skipped = select_routes(self._policy, usable)
-        reasons = iter(
-            reason for _label, reason in skipped
-        )  # in the order of those that are left out; labels may repeat
+        taken, skipped = select_routes(self._policy, usable, _)
+        reasons = iter(reason for _label, reason in skipped)  # as those that are left out; labels may repeat
         shown = [_route_seen(candidate, "") for candidate in taken]
         left_out = (candidate for candidate in self._candidates if candidate not in taken)
         shown += [_route_seen(candidate, candidate.unusable or next(reasons)) for candidate in left_out]
         return list(taken), shown
 
     def _price_step(self) -> Step:
-        rule, source = self._policy.unpriced, self._policy.sources["unpriced"].describe()
+        rule = self._policy.unpriced
+        words = {"source": self._policy.sources["unpriced"].describe(_), "rule": rule}
         if self._priced is not None:
-            return Step("price", "passes", f"known, as {self._priced.provider}/{self._priced.model}")
+            known = f"{self._priced.provider}/{self._priced.model}"
+            return Step("price", "passes", _("known, as %(model)s") % {"model": known})
         if self._asked.endpoint == MODERATIONS:
-            return Step("price", "passes", "not known: moderations without a price are free")
-        if rule == "deny" or (rule == "deny_with_budget" and self._counted):
-            why = "a budget applies" if rule == "deny_with_budget" else "always denied"
-            return _refusal("price", ModelUnpriced, f"not known: {why} ({source}: {rule})")
-        flagged = "" if rule == "allow" else "; the record is flagged"
-        return Step("price", "passes", f"not known, and allowed ({source}: {rule}){flagged}")
+            return Step("price", "passes", _("not known: moderations without a price are free"))
+        if rule == "deny":
+            return _refusal("price", ModelUnpriced, _("not known: always denied (%(source)s: %(rule)s)") % words)
+        if rule == "deny_with_budget" and self._counted:
+            return _refusal("price", ModelUnpriced, _("not known: a budget applies (%(source)s: %(rule)s)") % words)
+        if rule == "allow":
+            return Step("price", "passes", _("not known, and allowed (%(source)s: %(rule)s)") % words)
+        flagged = _("not known, and allowed (%(source)s: %(rule)s); the record is flagged")
+        return Step("price", "passes", flagged % words)
 
     def _worst_case(self) -> Decimal | None:
         """USD that a budget holds for the call at most; None: not known."""
@@ -315,7 +348,7 @@ class _Explainer:
                 used=None if state is None else state.used,
                 remaining=None if state is None else state.remaining,
                 reset_seconds=None if state is None else state.reset_seconds,
-                source=Source(limit.layer, limit.policy_name).describe(),
+                source=Source(limit.layer, limit.policy_name).describe(_),
                 refuses=state is not None and state.remaining < (self._tokens() if limit.kind == "tokens" else 1),
             )
             for limit, state in zip(limits, known, strict=True)
@@ -389,30 +422,35 @@ class _Explainer:
     def _counters(self, limits: Sequence[LimitSeen], budgets: Sequence[BudgetSeen]) -> Iterator[Step]:
         if self._unasked:
             if self._policy.store_failure == "open":
-                yield Step("counters", "passes", "cannot be reached, and the policy lets calls pass then")
+                yield Step("counters", "passes", _("cannot be reached, and the policy lets calls pass then"))
             else:
-                source = self._policy.sources["store_failure"].describe()
-                yield _refusal("counters", CountersUnavailable, f"cannot be reached ({source}: closed)")
+                source = self._policy.sources["store_failure"].describe(_)
+                why = _("cannot be reached (%(source)s: closed)") % {"source": source}
+                yield _refusal("counters", CountersUnavailable, why)
         full = [limit for limit in limits if limit.refuses]
         if full:
-            said = "; ".join(f"{each.source} allows this {each.scope} {each.limit} {each.kind}" for each in full)
-            yield _refusal("limits", LimitExceeded, f"no room: {said}")
+            reasons = "; ".join(_limit_text(each) for each in full)
+            yield _refusal("limits", LimitExceeded, _("no room: %(reasons)s") % {"reasons": reasons})
         elif limits:
-            yield Step("limits", "passes", "not known" if self._unasked else "there is room")
+            yield Step("limits", "passes", _("not known") if self._unasked else _("there is room"))
         else:
-            yield Step("limits", "passes", "none")
+            yield Step("limits", "passes", _("none"))
         if any(limit.scope == "end_user" for limit in self._policy.limits) and not self._asked.end_user:
-            yield Step("end user", "open", "a limit counts each end user: name one (--end-user)")
-        blocking = [budget for budget in budgets if budget.refuses]
-        may = "" if self._hold is None else f" for up to {usd_text(self._hold)} USD"
-        if blocking:
-            yield _refusal("budgets", BudgetExceeded, f"no room{may}: {'; '.join(each.label for each in blocking)}")
-        elif budgets:
-            yield Step("budgets", "passes", f"there is room{may}")
-        else:
-            yield Step("budgets", "passes", "none")
+            yield Step("end user", "open", _("a limit counts each end user: name one (--end-user)"))
+        yield self._budget_step(budgets)
 
-    # --- A recorded request ---
+    def _budget_step(self, budgets: Sequence[BudgetSeen]) -> Step:
+        if not budgets:
+            return Step("budgets", "passes", _("none"))
+        reasons = "; ".join(budget.label for budget in budgets if budget.refuses)
+        words = {"reasons": reasons, "usd": "" if self._hold is None else usd_text(self._hold)}
+        if reasons and self._hold is None:
+            return _refusal("budgets", BudgetExceeded, _("no room: %(reasons)s") % words)
+        if reasons:
+            return _refusal("budgets", BudgetExceeded, _("no room for up to %(usd)s USD: %(reasons)s") % words)
+        if self._hold is None:
+            return Step("budgets", "passes", _("there is room"))
+        return Step("budgets", "passes", _("there is room for up to %(usd)s USD") % words)
 
 
 def _refusal(question: str, error: type[GatewayError], says: str) -> Step:
@@ -421,8 +459,13 @@ def _refusal(question: str, error: type[GatewayError], says: str) -> Step:
 
 def _by_list(question: str, error: type[GatewayError], denial: Denial | None, asked: str) -> Step:
     if denial is not None:
-        return _refusal(question, error, f"{asked} is not allowed by {denial.describe()}")
+        words = {"asked": asked, "denial": denial.describe(_)}
+        return _refusal(question, error, _("%(asked)s is not allowed by %(denial)s") % words)
     return Step(question, "passes", asked)
+
+
+def _limit_text(limit: LimitSeen) -> str:
+    return f"{BudgetScope(limit.scope).label}: {limit.limit} {limit_kind(limit.kind)} ({limit.source})"
 
 
 def _route_seen(candidate: Candidate, skipped: str) -> RouteSeen:

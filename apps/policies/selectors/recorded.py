@@ -8,6 +8,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from apps.audit.models import AdminEvent
 from apps.core.ids import uuid7_floor
@@ -25,7 +26,7 @@ _NANO = Decimal(1_000_000_000)
 def limits_then(decision: Decision, policy: EffectivePolicy) -> Iterator[LimitSeen]:
     """The limits that were asked. `policy`: as it is now, which tells where they come from if they have not changed."""
     sources = {
-        (limit.scope, limit.subject, limit.kind, limit.limit): Source(limit.layer, limit.policy_name).describe()
+        (limit.scope, limit.subject, limit.kind, limit.limit): Source(limit.layer, limit.policy_name).describe(_)
         for limit in policy.limits
     }
     for limit in decision.limits:
@@ -38,7 +39,7 @@ def limits_then(decision: Decision, policy: EffectivePolicy) -> Iterator[LimitSe
             remaining=limit.remaining,
             reset_seconds=limit.reset_seconds,
             source=sources.get(
-                (limit.scope, limit.subject, limit.kind, limit.limit), "a policy that has changed since"
+                (limit.scope, limit.subject, limit.kind, limit.limit), _("a policy that has changed since")
             ),
             refuses=limit.refused,
         )
@@ -81,18 +82,23 @@ def changes_since(at: datetime, token: Token, policy: EffectivePolicy) -> Iterat
     )
     for event in events[:_EVENTS_SHOWN]:
         when = event.created_at.astimezone(zone)
-        yield f"Changed since, {when:%Y-%m-%d %H:%M:%S %Z}: {event.action} {event.target_label} by {event.actor_label}."
+        yield _("Changed since, %(when)s: %(action)s %(target)s by %(actor)s.") % {
+            "when": f"{when:%Y-%m-%d %H:%M:%S %Z}",
+            "action": event.action,
+            "target": event.target_label,
+            "actor": event.actor_label,
+        }
     if len(events) > _EVENTS_SHOWN:
-        yield "There are more changes since: see the admin events."
+        yield _("There are more changes since: see the admin events.")
     if not events:
         ids = [UUID(rules.policy_id) for rules in policy.layers]
         if Policy.objects.filter(pk__in=ids, updated_at__gt=at).exists() or _attached_since(ids, at):
-            yield "The policies have changed since this request."
+            yield _("The policies have changed since this request.")
 
 
 def attempt_text(attempt: Mapping[str, Any]) -> str:
     """One attempt upstream, in short."""
-    status = attempt.get("status") or attempt.get("error_code") or "no answer"
+    status = attempt.get("status") or attempt.get("error_code") or _("no answer")
     return f"{attempt.get('credential', '?')}: {status}"
 
 
@@ -104,7 +110,7 @@ def budget_rows(ids: Sequence[UUID]) -> dict[UUID, Budget]:
 
 def budget_label(budget: Budget | None, budget_id: str) -> str:
     """What operators call a budget, though it may be gone."""
-    return f"budget {budget_id}, deleted since" if budget is None else str(budget)
+    return _("budget %(id)s, deleted since") % {"id": budget_id} if budget is None else str(budget)
 
 
 def _attached_since(policy_ids: Sequence[UUID], at: datetime) -> bool:

@@ -10,7 +10,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.core.console import ConsoleAdmin, request_actor
-from apps.core.theme import ActionVariant, AutocompleteSelectFilter, ChoicesDropdownFilter, action, display
+from apps.core.rowactions import row_action
+from apps.core.theme import AutocompleteSelectFilter, ChoicesDropdownFilter, display
 from apps.providers.aliases.actions import alias_add, alias_remove, alias_update
 from apps.providers.aliases.forms import AliasForm
 from apps.providers.aliases.models import Alias
@@ -92,21 +93,17 @@ class AliasAdmin(ConsoleAdmin):
         for remark in alias_remarks(alias):
             messages.warning(request, remark)
 
-    @action(description=gettext_lazy("Remove"), url_path="remove", icon="delete", variant=ActionVariant.DANGER)
-    def remove(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask, then forget it."""
-        row = self.row_or_404(request, object_id)
-
-        def perform(_values: dict[str, Any]) -> HttpResponse:
-            alias_remove(alias=row, actor=request_actor(request))
-            return self.gone(request, _("%(alias)s stands for nothing any more.") % {"alias": row})
-
-        return self.ask(
-            request,
-            row,
-            title=_("Remove %(alias)s") % {"alias": row},
-            sentence=_("The name means again what it meant without the alias: a model of this name, or nothing."),
-            button=_("Remove"),
-            danger=True,
-            perform=perform,
-        )
+    remove = row_action(
+        "remove",
+        gettext_lazy("Remove"),
+        icon="delete",
+        danger=True,
+        leaves=True,
+        does=lambda row, actor: alias_remove(alias=row, actor=actor),
+        title=gettext_lazy("Remove %(alias)s"),
+        sentence=gettext_lazy(
+            "The name means again what it meant without the alias: a model of this name, or nothing."
+        ),
+        done=gettext_lazy("%(alias)s stands for nothing any more."),
+        words=lambda row: {"alias": row},
+    )

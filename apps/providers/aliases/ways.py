@@ -75,7 +75,14 @@ class Stock[O: Offer]:
         self._rows: dict[str, list[ModelRow]] = {}
         for row in rows:
             self._rows.setdefault(row.name, []).append(row)
+        # What the installation itself lists, by what it is called upstream: whether and as what its own credentials serve that.
+        self._house: dict[tuple[str, str], list[ModelRow]] = {}
+        for same in self._rows.values():
+            for row in same:
+                if not row.is_own:
+                    self._house.setdefault((row.provider, row.upstream), []).append(row)
         off = list(switched_off)
+        self._house_off = {(row.provider, name) for row in off if not row.is_own for name in (row.name, row.upstream)}
         self._off = {(row.provider, name) for row in off for name in (row.name, row.upstream)}
         self._names_off = {row.name for row in off}
         self._offers = list(offers)
@@ -174,8 +181,10 @@ class Stock[O: Offer]:
         first: dict[str, ModelRow] = {}  # by credential, which counts once, by the first row that it serves
         for row in rows:
             for offer in self._offers:
-                if offer.provider == row.provider and row.credential in ("", offer.id) and credential in ("", offer.id):
-                    first.setdefault(offer.id, row)
+                if offer.provider != row.provider or row.credential not in ("", offer.id):
+                    continue
+                if credential in ("", offer.id) and (served := self._as_served(row, offer)) is not None:
+                    first.setdefault(offer.id, served)
         serving = [offer for offer in self._offers if offer.id in first]
         tiers: list[list[Way[O]]] = []
         for _, same in groupby(serving, key=lambda offer: offer.rank):
@@ -186,6 +195,20 @@ class Stock[O: Offer]:
             else:
                 tiers += [[way] for way in ways]
         return tiers
+
+    def _as_served(self, row: ModelRow, offer: O) -> ModelRow | None:
+        """The row as this credential serves it; None: it does not.
+
+        What the installation's credentials are used for is what the installation says: an organization's row neither brings back
+        what is switched off for all, nor says what it costs.
+        """
+        known = self._house.get((row.provider, row.upstream), ())
+        if not offer.rank[0] or row in known:
+            return row
+        names = spellings(row.provider, row.upstream)
+        if not known and any((row.provider, each) in self._house_off for each in names):
+            return None
+        return row.charged_as(next((each for each in known if each.credential in ("", offer.id)), None))
 
 
 def _whole[O: Offer](shares: Sequence[_Share[O]]) -> list[Way[O]]:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from apps.audit.actions import differences, event_record, facts
+from apps.audit.actions import event_of_change, facts
 from apps.core.actor import Actor
 from apps.providers.models import Credential
 
@@ -54,12 +54,4 @@ def _locked(credential_id: UUID) -> Credential | None:
 def _save(credential: Credential, action: str, before: dict[str, object], actor: Actor) -> None:
     # Not `updated_at`: nothing was changed of it, and what gateways know of it goes on to hold.
     credential.save(update_fields=_FIELDS)
-    old, new = differences(before, facts(credential))
-    event_record(
-        action,
-        actor=actor,
-        target=credential,
-        organization_id=credential.organization_id,
-        before=old,
-        after=new,
-    )
+    event_of_change(action, actor=actor, target=credential, organization_id=credential.organization_id, before=before)

@@ -18,8 +18,9 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from apps.core.console import ConsoleAdmin, own_organization, request_actor
 from apps.core.numbers import separated
+from apps.core.rowactions import row_action
 from apps.core.rows import one_sentence
-from apps.core.theme import ActionVariant, action, display
+from apps.core.theme import action, display
 from apps.providers.models import Provider, ProviderModel
 from apps.providers.prices.actions import ImportRefused, price_set, price_withdraw, prices_import
 from apps.providers.prices.documents import COLUMNS, UnreadableFile, read_prices, write_csv, write_json
@@ -216,27 +217,21 @@ class PriceAdmin(ConsoleAdmin):
             may_withdraw=row.withdrawn_at is None and self.has_act_permission(request, object_id),
         )
 
-    @action(description=gettext_lazy("Withdraw"), url_path="withdraw", icon="undo", variant=ActionVariant.DANGER)
-    def withdraw(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask, then withdraw."""
-        row = self.row_or_404(request, object_id)
-
-        def perform(_values: dict[str, Any]) -> str:
-            done = price_withdraw(price=row, actor=request_actor(request))
-            return _("It is withdrawn.") if done else _("It was withdrawn already.")
-
-        return self.ask(
-            request,
-            row,
-            title=_("Withdraw %(price)s") % {"price": row},
-            sentence=_(
-                "For a row that was a mistake. New calls are priced by what applies without it, or are unpriced if nothing "
-                "does. What was recorded stays as it was: adjustments correct it."
-            ),
-            button=_("Withdraw"),
-            danger=True,
-            perform=perform,
-        )
+    withdraw = row_action(
+        "withdraw",
+        gettext_lazy("Withdraw"),
+        icon="undo",
+        danger=True,
+        does=lambda row, actor: price_withdraw(price=row, actor=actor),
+        title=gettext_lazy("Withdraw %(price)s"),
+        sentence=gettext_lazy(
+            "For a row that was a mistake. New calls are priced by what applies without it, or are unpriced if nothing "
+            "does. What was recorded stays as it was: adjustments correct it."
+        ),
+        done=gettext_lazy("It is withdrawn."),
+        already=gettext_lazy("It was withdrawn already."),
+        words=lambda row: {"price": row},
+    )
 
     @action(description=gettext_lazy("Import"), url_path="import", icon="upload")
     def bring(self, request: HttpRequest) -> HttpResponse:

@@ -66,6 +66,7 @@ class PriceBook:
         self._own: dict[tuple[str, str], list[Row]] = {}
         self._shared: dict[tuple[str, str], list[Row]] = {}
         self._found: dict[tuple[str, str, str], tuple[float, float, PriceSheet | None]] = {}
+        self._house: PriceBook | None = None
         for row in rows:
             side = self._shared if row["organization_id"] is None else self._own
             side.setdefault((row["provider"], row["model"]), []).append(read_row(row))
@@ -82,6 +83,13 @@ class PriceBook:
                 self._found.clear()
             known = self._found[key] = self._look_up(key, at)
         return known[2]
+
+    def of_the_installation(self) -> "PriceBook":
+        """Without the organization's own prices: what it pays for the use of the installation's credentials."""
+        if self._house is None:
+            self._house = PriceBook(())
+            self._house._shared = self._shared
+        return self._house
 
     def find(self, provider: str, model: str, at: float) -> tuple[str, list[Row]] | None:
         """The name under which the book prices `model` at `at`, and the rows in force: one per tier and threshold."""

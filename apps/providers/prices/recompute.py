@@ -19,7 +19,7 @@ from apps.providers.usage.columns import COLUMNS, from_columns
 RECORDS_SQL = f"""
 SELECT id, created_at, organization_id, service_id, token_id, end_user, tags, provider, model_asked,
        cost_usd::text AS cost, array_to_string(price_ids, ',') AS prices, flags, other_usage, service_tier, usage_estimated,
-       {CHARGED_SQL} AS charged, {", ".join(COLUMNS.values())}
+       COALESCE((attempts -> -1 ->> 'hosted')::boolean, false) AS hosted, {CHARGED_SQL} AS charged, {", ".join(COLUMNS.values())}
 FROM audit_requestrecord
 WHERE id >= %(first)s AND id < %(last)s AND created_at >= %(since)s AND created_at < %(until)s
   AND (cost_usd IS NOT NULL OR price_ids <> '{{}}' OR 'unpriced' = ANY (flags))

@@ -18,6 +18,7 @@ class Charged:
 
     usage: Usage
     prices: str
+    hosted: bool  # it was the installation's credential
 
 
 def usage_facts(usage: Usage) -> dict[str, Any]:
@@ -32,6 +33,10 @@ def usage_facts(usage: Usage) -> dict[str, Any]:
 def charged(attempts: Sequence[Mapping[str, Any]] | None) -> list[Charged]:
     """The attempts that CHARGED_SQL finds."""
     return [
-        Charged(from_columns(attempt.get("usage") or {}), ",".join(attempt.get("price_ids") or ()))
+        Charged(
+            from_columns(attempt.get("usage") or {}),
+            ",".join(attempt.get("price_ids") or ()),
+            hosted=bool(attempt.get("hosted")),
+        )
         for attempt in attempts or ()
     ]

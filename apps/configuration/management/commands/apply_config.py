@@ -1,6 +1,5 @@
 import sys
 from argparse import ArgumentParser
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -8,7 +7,7 @@ from django.core.management.base import CommandError
 from apps.configuration.actions import configuration_apply
 from apps.configuration.document import MAX_BYTES, ConfigurationRefused
 from apps.configuration.layout import read_configuration
-from apps.core.commands import OperatorCommand
+from apps.core.commands import OperatorCommand, file_content
 
 WOULD_CHANGE = 2
 
@@ -33,7 +32,7 @@ class Command(OperatorCommand):
     def handle(self, *, file: str, dry_run: bool, prune: bool, **_options: Any) -> None:
         """Exit code 0: applied, or nothing to do; 1: refused; 2: a dry run that would change something."""
         try:
-            parts = read_configuration(_content(file))
+            parts = read_configuration(file_content(file, MAX_BYTES))
             report = configuration_apply(parts, actor=self.actor, prune=prune, dry_run=dry_run)
         except ConfigurationRefused as refused:
             shown = "standard input" if file == "-" else file
@@ -45,16 +44,3 @@ class Command(OperatorCommand):
             self.say("Nothing was applied: this was a dry run.")
             if report.changes:
                 sys.exit(WOULD_CHANGE)
-
-
-def _content(file: str) -> bytes:
-    if file == "-":
-        try:
-            return sys.stdin.read(MAX_BYTES + 1).encode()
-        except UnicodeError:
-            raise CommandError("Standard input is not UTF-8.") from None
-    try:
-        with Path(file).open("rb") as opened:
-            return opened.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise CommandError(f"{file} cannot be read: {error.strerror}.") from None

@@ -1,11 +1,9 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import CommandError
-
 from apps.core.commands import OperatorCommand
+from apps.orgs.arguments import named_user
 from apps.orgs.people.factors import second_factors_remove
-from apps.orgs.selectors import user_by_email
 
 
 class Command(OperatorCommand):
@@ -19,8 +17,6 @@ class Command(OperatorCommand):
 
     def handle(self, *, email: str, **_options: Any) -> None:
         """Exit code 1 if there is no such user."""
-        user = user_by_email(email)
-        if user is None:
-            raise CommandError(f"There is no user {email}.")
+        user = named_user(email)
         count = second_factors_remove(user=user, actor=self.actor)
         self.stdout.write(f"Removed {count} second factors of {user}." if count else f"{user} has no second factor.")

@@ -9,8 +9,8 @@ from django.utils.text import slugify
 
 from apps.core.commands import OperatorCommand
 from apps.core.env import env, text
-from apps.orgs.actions import member_add, organization_create, owner_create, sign_in_link_issue
-from apps.orgs.models import Organization, Role
+from apps.orgs.actions import organization_create, owner_appoint, owner_create, sign_in_link_issue
+from apps.orgs.models import Organization
 from apps.orgs.selectors import membership_of, organization_by_slug, user_by_email
 
 
@@ -61,7 +61,7 @@ class Command(OperatorCommand):
             return [f"Created owner {user}.", f"Sign in, once, within an hour: {link}"]
         membership = membership_of(user, organization)
         if membership is None:
-            member_add(organization=organization, user=user, role=Role.OWNER, actor=self.actor)
+            owner_appoint(organization=organization, user=user, actor=self.actor)
             return [f"User {user} exists and now owns {organization}."]
         kept = " The password is left as it was." if password is not None else ""
         return [f"User {user} exists as its {membership.get_role_display()}.{kept}"]

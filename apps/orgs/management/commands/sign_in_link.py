@@ -2,11 +2,10 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import CommandError
 
 from apps.core.commands import OperatorCommand
 from apps.orgs.actions import sign_in_link_issue
-from apps.orgs.selectors import user_by_email
+from apps.orgs.arguments import named_user
 
 
 class Command(OperatorCommand):
@@ -20,7 +19,4 @@ class Command(OperatorCommand):
 
     def handle(self, *, email: str, **_options: Any) -> None:
         """The link alone goes to stdout."""
-        user = user_by_email(email)
-        if user is None:
-            raise CommandError(f"There is no user {email}: `manage.py setup` creates one.")
-        self.stdout.write(settings.PUBLIC_URL + sign_in_link_issue(user=user, actor=self.actor))
+        self.stdout.write(settings.PUBLIC_URL + sign_in_link_issue(user=named_user(email), actor=self.actor))

@@ -1,13 +1,11 @@
-import sys
 from argparse import ArgumentParser
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError
 from django.utils.timezone import now
 
-from apps.core.commands import OperatorCommand
+from apps.core.commands import OperatorCommand, file_content
 from apps.orgs.arguments import named_organization
 from apps.providers.management.commands.set_price import date_argument
 from apps.providers.prices.actions import ImportRefused, prices_import
@@ -62,7 +60,7 @@ class Command(OperatorCommand):
         """Exit code 1 if anything in the file speaks against it, also of a dry run."""
         organization = None if org is None else named_organization(org)
         try:
-            lines = read_prices(_content(file), unit=unit, effective_from=effective_from or now())
+            lines = read_prices(file_content(file, MAX_BYTES), unit=unit, effective_from=effective_from or now())
         except UnreadableFile as error:
             raise CommandError(str(error)) from None
         if dry_run:
@@ -79,16 +77,3 @@ class Command(OperatorCommand):
             raise CommandError(f"{found.refusal} Nothing was imported.")
         if dry_run:
             self.say("Nothing was imported: this was a dry run.")
-
-
-def _content(file: str) -> bytes:
-    if file == "-":
-        try:
-            return sys.stdin.read(MAX_BYTES + 1).encode()
-        except UnicodeError:
-            raise CommandError("Standard input is not UTF-8.") from None
-    try:
-        with Path(file).open("rb") as opened:
-            return opened.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise CommandError(f"{file} cannot be read: {error.strerror}.") from None
