@@ -91,7 +91,7 @@ def every_page(owner: User, service: Service, token: Token, credential: Credenti
         Organization: Organization.objects.get(slug="acme"),
         User: owner,
         Membership: Membership.objects.get(user=owner),
-        DirectoryToken: directory_token_issue(organization=acme, name="Okta", actor=ACTOR)[0],
+        DirectoryToken: directory_token_issue(organization=acme, name="Okta", actor=Actor.system("command"))[0],
         DirectoryGroup: DirectoryGroup.objects.create(organization=acme, display_name="Everybody"),
         Identity: Identity.objects.create(user=owner, issuer="https://id.test", subject="1", email=owner.email),
         ManagementKey: key_issue(

@@ -85,6 +85,21 @@ def test_links_are_asked_for_five_times_an_hour(owner: User, mail: MailSink) -> 
     assert codes == [302] * 5 + [429]
 
 
+def test_an_e_mail_that_another_account_has_by_now_changes_nothing(owner: User, mail: MailSink) -> None:
+    client = sign_in(owner)
+    client.post("/account/confirm/", {"password": PASSWORD})
+    client.post("/account/email/", {"email": "second@acme.test", "action_add": ""})
+    link = link_in(arrived(mail, 1)[0][2])
+    user_create(email="second@acme.test", password=PASSWORD, actor=ACTOR, email_verified=False)
+    before = sorted(EmailAddress.objects.values_list("user__email", "email", "verified", "primary"))
+
+    answer = Client().post(link, follow=True)
+
+    assert answer.status_code == 200
+    assert "Another account has the e-mail second@acme.test." in answer.content.decode()
+    assert sorted(EmailAddress.objects.values_list("user__email", "email", "verified", "primary")) == before
+
+
 def test_expired_sessions_are_deleted_and_others_are_not(owner: User) -> None:
     expired, lasting = sign_in(owner), sign_in(owner)
     Client().get("/sign-in/passkey/", headers={"X-Requested-With": "XMLHttpRequest"})  # a visitor has one too

@@ -7,10 +7,12 @@ from urllib.parse import parse_qs
 
 from apps.audit.record import MAX_LENGTHS, clean_text
 from apps.core.errors import (
+    AuthenticationFailed,
     ClientClosed,
     EgressBlocked,
     GatewayError,
     InvalidValue,
+    NotSetUp,
     RecordUnavailable,
     ShuttingDown,
     TokenUnknown,
@@ -166,7 +168,18 @@ class Realtime:
         )
 
     async def _authenticate(self, exchange: Exchange) -> tuple[TokenView, bytes, Issued | None]:
-        """The token that the request carries, or whose client secret it does; and the token's digest."""
+        """The token that the request carries, or whose client secret it does; and the token's digest.
+
+        Raises AuthenticationFailed; NotSetUp where nobody can have either yet.
+        """
+        try:
+            return await self._known(exchange)
+        except AuthenticationFailed:
+            if await self._directory.is_empty():
+                raise NotSetUp from None
+            raise
+
+    async def _known(self, exchange: Exchange) -> tuple[TokenView, bytes, Issued | None]:
         presented = stages.presented(exchange)
         if not presented.startswith(PREFIX):
             return await stages.authenticate(exchange, self._directory), token_digest(presented), None

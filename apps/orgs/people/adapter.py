@@ -4,9 +4,12 @@ from typing import Any
 from uuid import UUID
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.models import EmailAddress
 from allauth.core import context as current
 from allauth.mfa.adapter import DefaultMFAAdapter
 from django.conf import settings
+from django.contrib import messages
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -43,6 +46,16 @@ class PeopleAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest) -> bool:  # noqa: ARG002 - allauth's signature
         """Never by allauth, which makes an account before its e-mail is proved: apps.orgs.signup does it the other way round."""
         return False
+
+    def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
+        """Make a proved e-mail the person's own, whole or not at all. False: another account has it by now."""
+        try:
+            with transaction.atomic():
+                confirmed: bool = super().confirm_email(request, email_address)
+        except IntegrityError:
+            messages.error(request, _("Another account has the e-mail %(email)s.") % {"email": email_address.email})
+            return False
+        return confirmed
 
     def set_password(self, user: User, password: str) -> None:
         """Set it as every password is set: with an admin event."""

@@ -164,7 +164,9 @@ _BY_TYPE = {"invalid_request_error": 400} | {kind: code for code, kind in _TYPES
 
 
 def status(error: GatewayError) -> int:
-    """The status that Anthropic's clients know for it: they have no 502, and what is to be tried again is 529."""
+    """The status that Anthropic's clients know for it: they have no 502, and 503 that is to be tried again is 529."""
+    if error.status == 503 and error.retryable is False:
+        return 503
     return _STATUSES.get(error.status, error.status)
 
 
@@ -182,7 +184,7 @@ def error_body(error: GatewayError, request_id: str = "") -> bytes:
         details.update(error.details)
     shows_request = error.names_request and request_id
     shown = {
-        "type": _TYPES.get(status(error), "invalid_request_error"),
+        "type": _TYPES.get(status(error), "api_error" if error.status >= 500 else "invalid_request_error"),
         "message": f"{error.message} (request {request_id})" if shows_request else error.message,
         "details": details,
     }
