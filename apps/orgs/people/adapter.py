@@ -20,8 +20,8 @@ from apps.core.web import request_address
 from apps.orgs.actions import user_password_set
 from apps.orgs.models import User
 from apps.orgs.people.mail import mail_is_configured, mail_soon
+from apps.orgs.people.sessions import NO_ADDRESS
 
-NO_ADDRESS = "0.0.0.0"  # noqa: S104 - for sessions that came over a socket without addresses; nothing is bound
 # Secrets of second factors lie in a JSON column without an id of their own before they are saved.
 _PLACE = Place(table="mfa_authenticator", row=UUID(int=0), column="data", organization=None)
 
