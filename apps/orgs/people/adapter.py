@@ -9,6 +9,7 @@ from allauth.core import context as current
 from allauth.mfa.adapter import DefaultMFAAdapter
 from django.conf import settings
 from django.contrib import messages
+from django.core.mail import EmailMessage
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.urls import reverse
@@ -82,8 +83,13 @@ class PeopleAdapter(DefaultAccountAdapter):
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Render it now and send it soon; without a mail server, nothing is sent."""
         if mail_is_configured():
-            facts = {"request": current.request, "email": email, "public_url": settings.PUBLIC_URL, **context}
-            mail_soon(self.render_mail(template_prefix, email, facts))
+            mail_soon(self.written_mail(template_prefix, email, context))
+
+    def written_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> EmailMessage:
+        """An e-mail as it would be sent."""
+        facts = {"request": current.request, "email": email, "public_url": settings.PUBLIC_URL, **context}
+        message: EmailMessage = self.render_mail(template_prefix, email, facts)
+        return message
 
 
 class SecondFactorAdapter(DefaultMFAAdapter):
