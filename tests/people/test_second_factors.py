@@ -200,6 +200,8 @@ def test_a_session_older_than_the_factor_has_still_to_give_it(owner: User, acme:
     assert newer.get("/admin/").status_code == 200, "who set it up has given it"
     page = older.get("/account/confirm/code/?required=1&next=/admin/").content.decode()
     assert "requires a second factor. Give yours to go on." in page
+    assert "Use your password" not in page
+    assert "Use your password" in older.get("/account/confirm/code/?next=/admin/").content.decode()
     older.post("/account/confirm/", {"password": PASSWORD})
     assert older.get("/admin/").status_code == 302, "the password is no second factor"
 
