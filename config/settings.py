@@ -256,7 +256,10 @@ ACCOUNT_CHANGE_EMAIL = True  # one address for each person, replaced when the ne
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # nobody is written to because a stranger typed the address
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
-ACCOUNT_FORMS = {"login": "apps.orgs.people.forms.SignInForm"}
+ACCOUNT_FORMS = {
+    "login": "apps.orgs.people.forms.SignInForm",
+    "reset_password": "apps.orgs.people.forms.ForgottenForm",
+}
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_REAUTHENTICATION_REQUIRED = True

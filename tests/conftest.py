@@ -35,11 +35,29 @@ def pytest_configure(config: pytest.Config) -> None:
         provide_services(_ending)
         from django.conf import settings
 
+        from tests.support.leaks import begin_watching
+
         assert settings.DATABASES
+        begin_watching()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     _ending.close()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    from tests.support.leaks import watch
+
+    watch.begin()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    from tests.support.leaks import watch
+
+    yield
+    watch.check()
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,7 @@ class Actor:
     label: str
     user_id: UUID | None = None
     address: str | None = None
+    is_installation: bool = False  # a management key of the installation's: its door is no word for that
     issuer_id: UUID | None = None  # of a key: who issued it, if anybody did, and answers for what lasts beyond it
 
     @classmethod

@@ -1,7 +1,6 @@
 """What the control plane's views share: the client's address, a limit on attempts, and the headers of every page."""
 
 import logging
-import math
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
@@ -18,6 +17,9 @@ from apps.core.clients import client_address, client_network
 
 log = logging.getLogger(__name__)
 
+# What is counted together, whichever door it came to: requests of who is known, and those that nobody is known behind.
+API, API_FAILED = "api", "api-failed"
+
 type View = Callable[..., HttpResponseBase]
 
 
@@ -33,29 +35,40 @@ def counted_address(request: HttpRequest) -> str:
     return client_network(request_address(request) or "local")
 
 
+def wait(request: HttpRequest, group: str, who: str, rate: str, *, counting: bool = True) -> int | None:
+    """For how many seconds `who` has to wait, of whom more requests of `group` come than `rate` (10/m) allows. None: not at all.
+
+    `counting`: this request is one of them; otherwise it is only asked whether there is room. Nobody waits, and the log says so,
+    while Valkey is away: people and programs must get in to repair it.
+    """
+    try:
+        usage = get_usage(request, group=group, key=lambda _group, _request: who, rate=rate, increment=counting)
+    except redis.RedisError:
+        log.warning("attempts and requests are not limited: Valkey cannot be reached")
+        return None
+    # Looking without counting says "limited" only one request later.
+    if usage is None or not (usage["should_limit"] or (not counting and usage["count"] >= usage["limit"])):
+        return None
+    seconds: int = usage["time_left"]
+    return max(seconds, 1)
+
+
 def limited(
     group: str, rate: str, *, by: Callable[[HttpRequest], str] | None = None, methods: Sequence[str] = ("POST",)
 ) -> Callable[[View], View]:
     """Answer 429 with Retry-After to requests beyond `rate` (django-ratelimit's form: 10/m), counted by client address or `by`.
 
-    Lets everybody through, and says so in the log, while Valkey is away: people must be able to sign in to repair it, and
-    Argon2 alone bounds how fast anyone can guess.
+    Argon2 alone bounds how fast anyone can guess while Valkey is away.
     """
 
-    def key(_group: str, request: HttpRequest) -> str:
+    def key(request: HttpRequest) -> str:
         return by(request) if by is not None else counted_address(request)
 
     def decorate(view: View) -> View:
         @wraps(view)
         def limited_view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            try:
-                usage = get_usage(request, group=group, key=key, rate=rate, method=list(methods), increment=True)
-            except redis.RedisError:
-                log.warning("sign-in attempts are not limited: Valkey cannot be reached")
-                usage = None
-            if usage is not None and usage["should_limit"]:
-                return _too_many(request, math.ceil(usage["time_left"]))
-            return view(request, *args, **kwargs)
+            seconds = wait(request, group, key(request), rate) if request.method in methods else None
+            return view(request, *args, **kwargs) if seconds is None else _too_many(request, seconds)
 
         return limited_view
 
@@ -68,7 +81,6 @@ def outside_page(request: HttpRequest, template: str, context: dict[str, Any], *
 
 
 def _too_many(request: HttpRequest, seconds: int) -> HttpResponse:
-    seconds = max(seconds, 1)
     response = outside_page(request, "console/too_many.html", {"seconds": seconds}, status=429)
     response["Retry-After"] = str(seconds)
     return response

@@ -37,6 +37,7 @@ from apps.gateway.relay.stream import relay_stream
 from apps.gateway.relay.unanswered import Unanswered
 from apps.gateway.relay.usage import made_usage
 from apps.gateway.relay.whole import relay_unread, relay_whole
+from apps.gateway.surfaces import CHAT_COMPLETIONS
 from apps.gateway.translation.refusal import UpstreamRefusal
 from apps.gateway.uploads.form import Framed
 from apps.gateway.upstream.connection import Response
@@ -44,6 +45,7 @@ from apps.gateway.upstream.pool import UpstreamPool
 from apps.gateway.watch import Watch
 from apps.providers import betas
 from apps.providers.quirks import suited, without_stream_options
+from apps.providers.translation.chat.suiting import suited_chat
 from apps.providers.translation.foreign import without_foreign
 from apps.providers.translation.losses import STRICT, Losses
 from apps.providers.usage import Usage
@@ -367,6 +369,8 @@ def _native_body(call: Call, attempt: Attempt) -> bytes:
         body = dialect.capping_output(body, head, endpoint.name, call.output_cap, default)
     if attempt.asks_for_usage:
         body = dialect.asking_for_usage(body, head)
+    if endpoint is CHAT_COMPLETIONS:
+        body = suited_chat(body, route.credential.provider)
     return suited(body, route.credential.kind)
 
 

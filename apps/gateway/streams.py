@@ -14,6 +14,7 @@ from apps.providers.dialects import anthropic
 from apps.providers.refusals import openai_refusal
 from apps.providers.told_json import loads
 from apps.providers.translation.chat.errors import failure_in
+from apps.providers.translation.chat.mending import mended_event, needs_mending
 from apps.providers.usage import (
     Usage,
     anthropic_usage,
@@ -179,7 +180,10 @@ class StreamMeter:
         if failed is not None:
             status = failed.status or 502
             self.error = failed.code or failed.type or "error"
-            self.refusal = status, openai_refusal(status, orjson.dumps({"error": data["error"]}))
+            self.refusal = (
+                status,
+                openai_refusal(status, orjson.dumps({"error": data["error"]} if "error" in data else data)),
+            )
             self.complete = True
 
     def _take_tier(self, data: Mapping[str, Any]) -> None:
@@ -260,7 +264,7 @@ class ChatMeter(StreamMeter):
 
     def _begins(self, data: Mapping[str, Any]) -> bool:
         self._take_tier(data)
-        if not self._envelope and "error" in data:
+        if not self._envelope and ("error" in data or "choices" not in data):
             self._refuse(data)
         return bool(data.get("choices"))
 
@@ -288,6 +292,39 @@ class ChatMeter(StreamMeter):
         if is_extra:
             self._put_aside(event)
         return is_extra
+
+
+class MendedChatMeter(ChatMeter):
+    """Chat completions of a provider whose events may not be quite as OpenAI's clients read them: they are put right."""
+
+    __slots__ = ("_takes_filters", "_told_role")
+
+    def __init__(self, *, hide_usage: bool = False, answers: int = 1, takes_filters: bool = False) -> None:
+        """`takes_filters`: the client is Azure's own."""
+        super().__init__(hide_usage=hide_usage, answers=answers)
+        self._takes_filters = takes_filters
+        self._told_role = False
+
+    def feed(self, chunk: bytes) -> bytes:
+        """As above."""
+        was_inside = self._released
+        out = super().feed(chunk)
+        # A part of an event that is too large to be looked into passes as it is.
+        return out if was_inside or self._released or not needs_mending(out) else self._mended(out)
+
+    def finish(self) -> bytes:
+        """As above."""
+        was_inside = self._released
+        out = super().finish()
+        return out if was_inside or not needs_mending(out) else self._mended(out)
+
+    def _mended(self, out: bytes) -> bytes:
+        kept = []
+        for event in split_events(out):
+            kept.append(mended_event(event, told_role=self._told_role, takes_filters=self._takes_filters))
+            # Of several answers at once each has a role of its own.
+            self._told_role = self._told_role or (self._answers == 1 and b'"role"' in event)
+        return b"".join(kept)
 
 
 class ResponsesMeter(StreamMeter):

@@ -18,7 +18,9 @@ from apps.core.bearer import bearer_digest
 from apps.core.rows import save_valid
 from apps.orgs.domains import plain_address
 from apps.orgs.giving import check_may_give, check_may_open_content, giver_role
+from apps.orgs.keys.actions import keys_revoke_of
 from apps.orgs.models import FormerMember, Membership, Organization, Role, SignInLink, User
+from apps.orgs.people.sessions import sessions_end
 from apps.orgs.tenancy.chosen import check_room, tenancy
 from apps.orgs.tenancy.signals import (
     member_joined,
@@ -182,7 +184,8 @@ def user_create(
 def user_update(*, user: User, actor: Actor, **changes: Any) -> User:
     """Change `email`, `name`, `language`, `is_active` or `is_superuser`. Raises ValidationError; TypeError for anything else.
 
-    Whoever is switched off, or gets another e-mail, can use none of the sign-in links issued before.
+    Whoever is switched off, or gets another e-mail, can use none of the sign-in links issued before. Sessions and management keys
+    of whoever is switched off end for good: to be switched on again brings none of them back.
     """
     _only(changes, {"email", "name", "language", "is_active", "is_superuser"})
     locked = User.objects.select_for_update().get(pk=user.pk)
@@ -204,6 +207,9 @@ def user_update(*, user: User, actor: Actor, **changes: Any) -> User:
     if before["email"] != locked.email or not locked.is_active:
         SignInLink.objects.filter(user=locked, used_at=None).delete()
     event_of_change("user.updated", actor=actor, target=locked, organization_id=None, before=before)
+    if before["is_active"] and not locked.is_active:
+        keys_revoke_of(user=locked, actor=actor)
+        sessions_end(user=locked, actor=actor)
     return locked
 
 
@@ -308,7 +314,10 @@ def member_remove(*, membership: Membership, actor: Actor) -> None:
 def member_end(*, membership: Membership, actor: Actor) -> None:
     """End a membership, as the directory decides that the organization's people come from (SCIM, single sign-on).
 
-    No sign-up domain brings the person back. Raises ValidationError if the organization would be left without an owner.
+    The person's sessions show nothing of the organization from the next request on, and the management keys that the person issued
+    there are revoked: to come back brings none of them back. No sign-up domain brings the person back.
+
+    Raises ValidationError if the organization would be left without an owner.
     """
     locked = _locked_membership(membership)
     if locked.role == Role.OWNER:
@@ -320,6 +329,7 @@ def member_end(*, membership: Membership, actor: Actor) -> None:
         organization_id=locked.organization_id,
         before=facts(locked),
     )
+    keys_revoke_of(user=locked.user, organization=locked.organization, actor=actor)
     member_left.send(Membership, membership=locked, actor=actor)
     former_member_note(organization=locked.organization, user=locked.user)
     locked.delete()

@@ -36,12 +36,12 @@ def check_may_open_content(actor: Actor, organization: Organization) -> None:
 
 
 def giver_role(actor: Actor, organization: Organization) -> Role | None:
-    """As what `actor` gives roles there; None: the installation or its staff, who may give any. Raises ValidationError.
+    """As what `actor` gives roles there; None: the installation, a key or staff of its, who may give any. Raises ValidationError.
 
     A key of the organization's gives what an admin may: owners are made by owners.
     """
     if actor.user_id is None:
-        return None if actor.door in _INSTALLATIONS_DOORS else Role.ADMIN
+        return None if actor.is_installation or actor.door in _INSTALLATIONS_DOORS else Role.ADMIN
     if User.objects.filter(pk=actor.user_id, is_active=True, is_superuser=True).exists():
         return None
     return member_giver_role(actor.user_id, organization)

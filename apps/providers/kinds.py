@@ -92,6 +92,7 @@ class Kind:
     )  # what asking for its models needs beside the secret
     lists_what_can_be_called: bool = True  # by the names under which it is called
     takes_stream_options: bool = True  # False: it refuses the field, and a chat stream tells its usage unasked
+    mends_chats: bool = True  # False: its chats' answers are all as OpenAI's clients read them, who were made for them
     output_cap: str = ""  # the only name under which chat takes the cap of its output; empty: either, or the newer one
 
 
@@ -99,6 +100,7 @@ KINDS: Mapping[str, Kind] = {
     "openai": Kind(
         base_url="https://api.openai.com/v1",
         paths={name: path for name, path in OPENAI_PATHS.items() if name != endpoints.RERANK},
+        mends_chats=False,
     ),
     # Its paths are apps.providers.addressing's; what can be called there are deployments, which it does not list.
     "azure_openai": Kind(
@@ -142,7 +144,6 @@ KINDS: Mapping[str, Kind] = {
         base_url="https://api.cohere.com",
         paths=_COHERE_PATHS,
         within_paths=("/v1", "/v2", "/compatibility"),
-        takes_stream_options=False,
         output_cap="max_tokens",
     ),
     "groq": Kind(base_url="https://api.groq.com/openai/v1", paths=_having(_RESPONSES, _SPEECH, *_HEARING)),
@@ -166,10 +167,18 @@ KINDS: Mapping[str, Kind] = {
     "cerebras": Kind(base_url="https://api.cerebras.ai/v1", paths=_having(_COMPLETIONS)),
     "moonshot": Kind(base_url="https://api.moonshot.ai/v1", paths=_having()),
     "ollama": Kind(
-        base_url="http://localhost:11434/v1", paths=_having(_RESPONSES, _COMPLETIONS, _EMBEDDINGS), needs_secret=False
+        base_url="http://localhost:11434/v1",
+        paths=_having(_RESPONSES, _COMPLETIONS, _EMBEDDINGS),
+        needs_secret=False,
+        output_cap="max_tokens",
     ),
     "openai_compatible": Kind(needs_secret=False),
-    "sandbox": Kind(paths=_having(_RESPONSES, _EMBEDDINGS), needs_secret=False, lists_what_can_be_called=False),
+    "sandbox": Kind(
+        paths=_having(_RESPONSES, _EMBEDDINGS),
+        needs_secret=False,
+        lists_what_can_be_called=False,
+        mends_chats=False,
+    ),
 }
 
 

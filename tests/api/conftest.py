@@ -1,17 +1,21 @@
 """Two organizations with people of every role and with one row of everything; and clients that watch what is answered."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+import yaml
 from django.test import Client
 
 from apps.core.actor import Actor
 from tests.control.conftest import acme, actor, loopback, run, upstream, zeta
+from tests.documents.markdown import ROOT
 
 if TYPE_CHECKING:  # models can be imported only once the services run, which is after this file has been read
     from django.http import HttpResponse
@@ -51,6 +55,7 @@ class Api:
         response.text_seen = text.decode()
         for secret in self.forbidden:
             assert secret not in response.text_seen, f"{method} {path} answers with a secret"
+        assert_declared(method, response)
         return response
 
     def get(self, path: str, **headers: str) -> Any:
@@ -70,6 +75,25 @@ class Api:
         response = self("PATCH", path, body, **headers)
         assert response.status_code == status, response.text_seen
         return json.loads(response.text_seen)
+
+
+@cache
+def declared() -> dict[tuple[str, str], set[int]]:
+    """The statuses that docs/openapi.yaml declares, by verb and path."""
+    schema = yaml.load((ROOT / "docs/openapi.yaml").read_text(), Loader=yaml.CSafeLoader)
+    return {
+        (verb.upper(), path): {int(status) for status in told["responses"]}
+        for path, verbs in schema["paths"].items()
+        for verb, told in verbs.items()
+    }
+
+
+def assert_declared(method: str, response: Any) -> None:
+    """No operation answers with a status that the schema does not declare of it."""
+    path = re.sub(r"<\w+:(\w+)>", r"{\1}", f"/{getattr(response.resolver_match, 'route', '')}")
+    statuses = declared().get(("GET" if method == "HEAD" else method, path))
+    if statuses is not None:
+        assert response.status_code in statuses, f"{method} {path} answers with {response.status_code}, undeclared"
 
 
 def _generic(options: dict[str, Any]) -> dict[str, Any]:

@@ -205,3 +205,17 @@ def test_of_two_owners_who_unmake_each_other_one_stays(committed: dict[str, Any]
 
     assert sorted(status for _thread, answers in started for status in answers) == [200, 400]
     assert Membership.objects.filter(role=Role.OWNER).count() == 1
+
+
+@pytest.mark.parametrize("place", ["organization", "service", "token", "installation"])
+def test_the_rules_of_a_place_are_not_written_over_unseen(acme: Any, staff: Api, place: str):
+    ids = furnish(acme)
+    path = "installation/rules" if place == "installation" else f"{place}s/{ids[f'{place}_id']}/rules"
+    seen = staff("GET", path)["ETag"]
+    assert staff("PATCH", path, {"allowed_models": ["gpt-*"]}, If_Match=seen).status_code == 200
+
+    late = staff("PATCH", path, {"allowed_models": ["o3"]}, If_Match=seen)
+
+    assert (late.status_code, error_of(late)["code"]) == (412, "changed_meanwhile")
+    assert staff.get(path)["allowed_models"] == ["gpt-*"]
+    assert staff("PATCH", path, {"allowed_models": None}, If_Match=staff("GET", path)["ETag"]).status_code == 200

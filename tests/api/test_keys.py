@@ -9,10 +9,10 @@ from django.utils.timezone import now
 
 from apps.audit.models import AdminEvent
 from apps.core.actor import Actor
-from apps.orgs.actions import member_remove, member_update, user_update
+from apps.orgs.actions import member_add, member_remove, member_update, user_update
 from apps.orgs.keys.actions import key_revoke, keys_revoke_of
 from apps.orgs.keys.models import ManagementKey
-from apps.orgs.models import Membership
+from apps.orgs.models import Membership, User
 from apps.services.actions import token_issue
 from tests.api.conftest import Api, error_of, member
 
@@ -71,7 +71,7 @@ def test_a_key_bound_to_a_network_opens_nothing_elsewhere(with_key: Any):
     assert with_key("services.read", allowed_networks=["192.0.2.0/24"])("GET", "services").status_code == 401
 
 
-def test_a_key_ends_with_whoever_issued_it(api: Api, acme: Any, signed_in: Any):
+def test_a_key_ends_with_whoever_issued_it_and_does_not_come_back(api: Api, acme: Any, signed_in: Any):
     other = member(acme, "admin")
     key = issued(signed_in(other), "services.read")
     assert key("GET", "services").status_code == 200
@@ -79,9 +79,27 @@ def test_a_key_ends_with_whoever_issued_it(api: Api, acme: Any, signed_in: Any):
     user_update(user=other, is_active=False, actor=SYSTEM)
     assert key("GET", "services").status_code == 401
     user_update(user=other, is_active=True, actor=SYSTEM)
+    assert key("GET", "services").status_code == 401
+
+    key = issued(signed_in(other), "services.read")
     assert key("GET", "services").status_code == 200
     member_remove(membership=Membership.objects.get(user=other), actor=SYSTEM)
     assert key("GET", "services").status_code == 401
+    member_add(organization=acme, user=other, role="admin", actor=SYSTEM)
+    assert key("GET", "services").status_code == 401
+
+
+def test_a_key_that_was_not_revoked_does_nothing_for_whoever_is_off_or_gone(api: Api, acme: Any, signed_in: Any):
+    """Also where the rows were changed by hand, in the database."""
+    other = member(acme, "admin")
+    key = issued(signed_in(other), "services.read")
+
+    User.objects.filter(pk=other.pk).update(is_active=False)
+    assert "switched off" in error_of(key("GET", "services"))["message"]
+    User.objects.filter(pk=other.pk).update(is_active=True)
+    assert key("GET", "services").status_code == 200
+    Membership.objects.filter(user=other).delete()
+    assert "left the organization" in error_of(key("GET", "services"))["message"]
 
 
 def test_a_key_does_no_more_than_whoever_issued_it_may_now(acme: Any, signed_in: Any):

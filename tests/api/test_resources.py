@@ -43,6 +43,31 @@ def test_the_installations_operators_create_and_suspend_organizations(
     assert [each["slug"] for each in api.get("organizations")["data"]] == ["acme"]
 
 
+def test_the_installations_operators_say_who_may_use_hosted_credentials(
+    staff: Api, api: Api, acme: Organization, with_key: Any
+):
+    path = f"organizations/{acme.pk}"
+    assert api.get(path)["hosted_credentials"] is True
+
+    assert staff.patch(path, {"hosted_credentials": False})["hosted_credentials"] is False
+    [event] = AdminEvent.objects.filter(action="organization.entitled")
+    assert (event.before, event.after) == ({"hosted_credentials": True}, {"hosted_credentials": False})
+    assert with_key(organization=None).patch(path, {"hosted_credentials": True})["hosted_credentials"] is True
+    for refused in (api, with_key()):
+        assert refused("PATCH", path, {"hosted_credentials": True, "name": "Mine"}).status_code == 403
+    acme.refresh_from_db()
+    assert acme.name == "Acme"
+
+
+def test_a_key_of_the_installations_gives_any_role_and_an_organizations_gives_none_above_admin(
+    acme: Organization, owner: Any, with_key: Any
+):
+    row = Membership.objects.get(user=member(acme, "member"))
+
+    assert with_key()("PATCH", f"members/{row.pk}", {"role": "owner"}).status_code == 400
+    assert with_key(organization=None).patch(f"members/{row.pk}", {"role": "owner"})["role"] == "owner"
+
+
 def test_settings_are_changed_by_owners(api: Api, acme: Organization, signed_in: Any):
     changed = api.patch("settings", {"members_manage_tokens": True, "timezone": "Europe/Madrid"})
 

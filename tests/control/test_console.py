@@ -12,6 +12,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils.html import escape
 from django.utils.timezone import now
 
 from apps.audit.models import Adjustment, AdminEvent, RequestRecord
@@ -324,6 +325,21 @@ def test_looking_at_a_button_changes_nothing(console: Client, every_page: list[s
     for url in every_page:
         console.get(url)
     assert AdminEvent.objects.count() == before
+
+
+def test_a_button_says_what_it_did_or_that_it_was_done_already(
+    console: Client, token: Token, acme: Organization
+) -> None:
+    done, again = (console.post(page("services_token_revoke", token.pk), follow=True) for _time in range(2))
+    assert escape(f"{token} is revoked.") in done.content.decode()
+    assert escape(f"{token} was revoked already.") in again.content.decode()
+
+    budget = budget_create(
+        organization=acme, subject=Subject("organization"), window="month", limit_usd=Decimal(5), actor=ACTOR
+    )
+    gone = console.post(page("policies_budget_delete_budget", budget.pk))
+    assert gone["Location"] == page("policies_budget_changelist")  # there is no page of its own any more
+    assert console.post(page("policies_budget_delete_budget", budget.pk)).status_code == 404
 
 
 def test_a_token_is_revoked_by_its_button_and_in_bulk(

@@ -93,6 +93,7 @@ WITHOUT = {
     "apps.policies.actions.budgets.budget_of": _ASKS,
     "apps.policies.actions.budgets.checked_end_user": _ASKS,
     "apps.policies.actions.budgets.checked_tag": _ASKS,
+    "apps.policies.actions.policies.place_lock": _ASKS,
     "apps.policies.actions.policies.place_of": _ASKS,
     "apps.providers.actions.catalogue_sync": _NOBODYS,
     "apps.providers.actions.credential_test": _ASKS,

@@ -1,6 +1,7 @@
 """The two planes of one process: whose keys open which, what a rotation means to the gateway, exports as they are really served."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import httpx
@@ -9,6 +10,8 @@ from django.utils.timezone import now
 from tests.support.gateway import eventually
 
 if TYPE_CHECKING:
+    from tests.support.gateway import GatewayProcess
+    from tests.support.provider import FakeProvider
     from tests.support.tenant import Tenant
 
 CHAT = {"model": "gpt-test", "messages": [{"role": "user", "content": "Hi"}]}
@@ -105,3 +108,35 @@ def test_an_export_is_served_whole(acme: "Tenant") -> None:
     assert response.headers["content-type"] == "application/x-ndjson"
     assert len(lines) == len(made)
     assert {row.shown_id for row in made} == {line.split('"')[3] for line in lines}
+
+
+def test_of_requests_at_the_same_time_each_sees_its_own_organization(
+    acme: "Tenant", gateway: "GatewayProcess", upstream: "FakeProvider"
+) -> None:
+    """What a request may see is gone with it, whichever thread and connection serve the next, and whatever ended it."""
+    from tests.support.tenant import tenant
+
+    paths = (
+        "services",
+        "nowhere",
+        "members",
+        "services?limit=x",
+        "organizations",
+        "records/export?format=csv",
+        "events",
+    )
+    with tenant(gateway, upstream) as zeta:
+        sides = [(acme, zeta, managing(acme)), (zeta, acme, managing(zeta))]
+
+        def look(number: int) -> str:
+            mine, other, client = sides[number % 2]
+            path = paths[number // 2 % len(paths)]
+            response = client.get(f"/api/{path}")
+            assert response.status_code in {200, 400, 404}, f"{path}: {response.text}"
+            for foreign in (other.organization.pk, other.organization.slug, other.service.pk, other.token_row.pk):
+                assert str(foreign) not in response.text, path
+            return response.text if str(mine.organization.pk) in response.text else ""
+
+        with ThreadPoolExecutor(8) as threads:
+            seen = list(threads.map(look, range(10 * 2 * len(paths))))
+    assert sum(bool(text) for text in seen) >= 10 * 2 * 3

@@ -12,7 +12,7 @@ from apps.providers.kinds import KINDS
 from tests.gateway.test_refusals import HI, ask
 from tests.support import bodies
 from tests.support.gateway import GatewayProcess
-from tests.support.provider import FakeProvider
+from tests.support.provider import CLOSE, FakeProvider
 from tests.support.tenant import SECRET, Tenant
 
 OPENAI_LIKE = [
@@ -225,6 +225,7 @@ def test_a_gateway_that_tries_only_once_learns_all_the_same(upstream: FakeProvid
         ("mistral", "max_tokens"),
         ("cohere", "max_tokens"),
         ("deepseek", "max_tokens"),
+        ("ollama", "max_tokens"),
         ("groq", "max_completion_tokens"),
         ("openai_compatible", "max_completion_tokens"),
     ],
@@ -236,6 +237,68 @@ def test_an_output_cap_reaches_the_provider_under_a_name_it_heeds(
     acme.client().chat.completions.create(model="m", messages=HI, max_completion_tokens=7)
     sent = upstream.requests[0].json
     assert {key: sent[key] for key in sent if key.startswith("max_")} == {name: 7}
+
+
+# --- Answers that are put right ---
+
+
+FILTERS = {
+    "choices": [],
+    "id": "",
+    "object": "",
+    "model": "",
+    "created": 0,
+    "prompt_filter_results": [{"prompt_index": 0}],
+}
+
+
+def test_a_chunk_without_choices_is_for_azures_own_clients(acme: Tenant, upstream: FakeProvider) -> None:
+    """Others read `choices[0]` of every chunk."""
+    credential = acme.add_credential(upstream.url, provider="azure_openai", api_version="2024-10-21")
+    acme.add_model("m", credential=credential, provider="azure_openai")
+    upstream.streams(FILTERS, "Hel", "lo")
+    streamed = list(acme.client().chat.completions.create(model="m", messages=HI, stream=True))
+    assert [chunk.choices[0].delta.content or "" for chunk in streamed] == ["Hel", "lo", ""]
+    upstream.streams(FILTERS, "Hel", "lo")
+    azures = openai.AzureOpenAI(azure_endpoint=acme.gateway.url, api_key=acme.token, api_version="2024-10-21")
+    first = next(iter(azures.chat.completions.create(model="m", messages=HI, stream=True)))
+    assert (first.choices, first.model_extra) == ([], {"prompt_filter_results": FILTERS["prompt_filter_results"]})
+    azures.close()
+
+
+def test_a_failure_after_what_azure_found_in_the_prompt_still_has_a_status(
+    acme: Tenant, upstream: FakeProvider
+) -> None:
+    credential = acme.add_credential(upstream.url, provider="azure_openai", api_version="2024-10-21")
+    acme.add_model("m", credential=credential, provider="azure_openai")
+    upstream.streams(FILTERS, {"error": {"message": "Overloaded", "code": 503}}, CLOSE)
+    with pytest.raises(openai.InternalServerError) as caught:
+        told(acme, "m")
+    assert (caught.value.status_code, caught.value.code) == (503, "503")
+
+
+def test_a_role_that_every_chunk_repeats_reaches_a_client_once(acme: Tenant, upstream: FakeProvider) -> None:
+    """Its helper for streams joins what it is told again."""
+    add(acme, "ollama", "m")
+    deltas = [{"role": "assistant", "content": text} for text in ("Hel", "lo")]
+    upstream.streams(*[bodies.chunk(delta) for delta in deltas])
+    with acme.client().chat.completions.stream(model="m", messages=HI) as stream:
+        said = stream.get_final_completion().choices[0].message
+    assert (said.role, said.content) == ("assistant", "Hello")
+
+
+def test_what_a_model_thought_in_a_list_of_parts_reaches_a_client_as_text(acme: Tenant, upstream: FakeProvider) -> None:
+    add(acme, "mistral", "m")
+    parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]}, {"type": "text", "text": "Hello"}]
+    body = bodies.completion()
+    body["choices"][0]["message"] = {"role": "assistant", "content": parts}
+    upstream.answers(body)
+    client = acme.client()
+    message = client.chat.completions.create(model="m", messages=HI).choices[0].message
+    assert (message.content, message.model_extra) == ("Hello", {"reasoning_content": "Hm"})
+    again: Any = [*HI, message, *HI]
+    client.chat.completions.create(model="m", messages=again)
+    assert upstream.requests[1].json["messages"][1] == {"role": "assistant", "content": parts}
 
 
 # --- Refusals ---

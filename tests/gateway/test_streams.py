@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from apps.gateway.streams import ChatMeter, ResponsesMeter, StreamMeter, event_json, split_events
+from apps.gateway.streams import ChatMeter, MendedChatMeter, ResponsesMeter, StreamMeter, event_json, split_events
 from apps.providers.usage import Usage
 
 HELD_MAX = 64 * 1024  # what the gateway may hold back of an event that is not whole
@@ -152,6 +152,41 @@ def test_a_chat_stream_passes_unchanged_but_for_the_event_nobody_asked_for(
 ) -> None:
     stream, pieces = whole
     assert passed(ChatMeter(hide_usage=hide_usage), pieces) == stream.seen(hide_usage=hide_usage)
+
+
+@MANY
+@given(cut(chat_streams()), st.booleans())
+def test_a_chat_stream_that_needs_no_mending_passes_unchanged_as_well(
+    whole: tuple[Stream, list[bytes]], hide_usage: bool
+) -> None:
+    stream, pieces = whole
+    assert passed(MendedChatMeter(hide_usage=hide_usage), pieces) == stream.seen(hide_usage=hide_usage)
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, HELD_MAX])
+def test_a_chat_stream_is_mended_alike_however_it_is_cut(size: int) -> None:
+    thought = {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]}]}
+    deltas: list[dict[str, Any]] = [
+        {"role": "assistant", "content": ""},
+        thought,
+        {"role": "assistant", "content": "x"},
+    ]
+    raw = b"".join(
+        Event(("data: " + json.dumps(chat_chunk(choices=[{"index": 0, "delta": delta}])),), b"\n").raw
+        for delta in deltas
+    )
+    out = passed(MendedChatMeter(), [raw[at : at + size] for at in range(0, len(raw), size)])
+    assert [event_json(event)["choices"][0]["delta"] for event in split_events(out)] == [
+        {"role": "assistant", "content": ""},
+        {"content": "", "reasoning_content": "Hm"},
+        {"content": "x"},
+    ]
+
+
+def test_an_event_that_is_too_large_to_be_looked_into_passes_as_it_is() -> None:
+    large = {"content": [{"type": "text", "text": "x" * 2 * HELD_MAX}]}
+    raw = Event(("data: " + json.dumps(chat_chunk(choices=[{"index": 0, "delta": large}])),), b"\n").raw
+    assert passed(MendedChatMeter(), [raw[: HELD_MAX + 9], raw[HELD_MAX + 9 :]]) == raw
 
 
 @MANY

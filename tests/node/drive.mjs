@@ -53,7 +53,7 @@ const clients = {
         const stream = openai.chat.completions.stream({ ...body, stream_options: { include_usage: true } });
         stream.on("content.delta", (event) => (begun += event.delta));
         // The helper keeps the last piece of a field that it does not know.
-        stream.on("chunk", (chunk) => (thoughts += chunk.choices[0]?.delta?.reasoning_content ?? ""));
+        stream.on("chunk", (chunk) => (thoughts += chunk.choices[0]?.delta?.reasoning_content ?? chunk.choices[0]?.delta?.reasoning ?? ""));
         answer = await stream.finalChatCompletion();
       } else answer = await openai.chat.completions.create(body);
     } catch (error) {
@@ -65,7 +65,7 @@ const clients = {
     return {
       text: answer.choices.map((choice) => choice.message.content ?? "").join("|"),
       calls: calls.map((call) => ({ id: call.id, name: call.function.name, arguments: JSON.parse(call.function.arguments) })),
-      thoughts: thoughts || (message.reasoning_content ?? ""),
+      thoughts: thoughts || (message.reasoning_content ?? message.reasoning ?? ""),
       finish: finish_reason,
       tokens: [answer.usage.prompt_tokens, answer.usage.completion_tokens],
       logprob: logprobs?.content?.[0]?.logprob ?? null,

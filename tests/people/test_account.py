@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from allauth.account.models import EmailAddress
 from allauth.usersessions.models import UserSession
 from django.contrib.sessions.models import Session
 from django.test import Client
+from django.test.signals import template_rendered
 from django.utils.timezone import now
 
 from apps.orgs.actions import owner_create, user_create
@@ -74,6 +76,23 @@ def test_whether_there_is_an_account_is_not_told_and_strangers_get_no_mail(owner
 
     assert answers[0].status_code == answers[1].status_code == 302
     assert answers[0]["Location"] == answers[1]["Location"]
+    assert [to for to, _subject, _body in arrived(mail, 1)] == [owner.email]
+
+
+def test_as_much_is_written_for_an_account_as_for_none(owner: User, mail: MailSink) -> None:
+    """So that no clock tells them apart."""
+    written: dict[str, list[str | None]] = {}
+    for email in ("nobody@acme.test", owner.email):
+        names = written[email] = []
+        note = partial(lambda into, template, **_: into.append(template.name), names)
+        template_rendered.connect(note)
+        try:
+            Client().post("/sign-in/forgotten/", {"email": email})
+        finally:
+            template_rendered.disconnect(note)
+
+    assert "account/email/password_reset_key_message.txt" in written[owner.email]
+    assert written["nobody@acme.test"] == written[owner.email]
     assert [to for to, _subject, _body in arrived(mail, 1)] == [owner.email]
 
 

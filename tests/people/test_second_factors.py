@@ -9,6 +9,7 @@ from django.test import Client
 from apps.core.actor import Actor
 from apps.core.sealing import Keyring
 from apps.orgs.actions import organization_update, sign_in_link_issue
+from apps.orgs.keys.actions import key_issue
 from apps.orgs.models import Organization, User
 from apps.orgs.people.factors import second_factors_remove
 from apps.orgs.secrets import secrets_reseal
@@ -177,6 +178,84 @@ def test_operators_help_who_has_lost_them_all(owner: User) -> None:
 # --- Required by an organization ---
 
 
+def assert_refused_by_the_api(client: Client, remedy: str) -> None:
+    refused = client.get("/api/services")
+    assert refused.status_code == 403
+    error = refused.json()["error"]
+    assert (error["code"], error["fields"]) == ("second_factor_required", {})
+    assert f"open {remedy} in this browser" in error["message"]
+    assert error["request_id"] == refused["X-Request-Id"]
+
+
+def test_a_session_older_than_the_factor_has_still_to_give_it(owner: User, acme: Organization) -> None:
+    older, newer = sign_in(owner), sign_in(owner)
+    secret, _codes = add_app(newer)
+    organization_update(organization=acme, require_second_factor=True, actor=ACTOR)
+
+    for path in ("/admin/", "/organizations/", "/account/", "/account/security/", "/invitations/x/", "/sso/"):
+        led = older.get(path)
+        assert led["Location"].startswith("/account/confirm/code/?required=1&next="), path
+    assert_refused_by_the_api(older, "/account/confirm/code/")
+    assert older.post("/admin/services/service/add/", {"name": "x"}).status_code == 302
+    assert newer.get("/admin/").status_code == 200, "who set it up has given it"
+    page = older.get("/account/confirm/code/?required=1&next=/admin/").content.decode()
+    assert "requires a second factor. Give yours to go on." in page
+    older.post("/account/confirm/", {"password": PASSWORD})
+    assert older.get("/admin/").status_code == 302, "the password is no second factor"
+
+    given = older.post("/account/confirm/code/?next=/admin/", {"code": totp_code(secret, steps=1)})
+
+    assert given["Location"] == "/admin/"
+    assert older.get("/admin/").status_code == 200
+    assert older.get("/api/services").status_code == 200
+
+
+def test_who_gave_it_to_sign_in_is_not_asked_again(owner: User, acme: Organization) -> None:
+    _secret, codes = add_app(sign_in(owner))
+    organization_update(organization=acme, require_second_factor=True, actor=ACTOR)
+    client = half_signed_in(owner)
+    client.post("/sign-in/second-factor/", {"code": codes[0]})
+
+    assert client.get("/admin/").status_code == 200
+    assert client.get("/api/services").status_code == 200
+
+
+def test_who_has_only_a_passkey_is_asked_for_that(owner: User, acme: Organization) -> None:
+    client = sign_in(owner)
+    Authenticator.objects.create(user=owner, type="webauthn", data={"name": "mine", "credential": {}})
+    organization_update(organization=acme, require_second_factor=True, actor=ACTOR)
+
+    assert client.get("/admin/")["Location"].startswith("/account/confirm/passkey/?required=1")
+    assert_refused_by_the_api(client, "/account/confirm/passkey/")
+
+
+def test_management_keys_need_no_second_factor_even_beside_a_session(owner: User, acme: Organization) -> None:
+    key, plaintext = key_issue(
+        organization=acme,
+        name="ci",
+        permissions=["services.read"],
+        most=["services.read"],
+        actor=Actor(door="api", label=owner.email, user_id=owner.pk),
+    )
+    organization_update(organization=acme, require_second_factor=True, actor=ACTOR)
+    headers = {"Authorization": f"Bearer {plaintext}"}
+    client = sign_in(owner)
+
+    assert Client().get("/api/services", headers=headers).status_code == 200
+    assert client.get("/api/me", headers=headers).json()["label"] == str(key)
+    assert client.get("/api/me", headers={"Authorization": "Bearer x"}).status_code == 401
+    assert_refused_by_the_api(client, "/account/security/")
+
+
+def test_who_signed_in_at_the_identity_provider_is_asked_there(owner: User, acme: Organization) -> None:
+    organization_update(organization=acme, require_second_factor=True, actor=ACTOR)
+    client = Client()
+    client.force_login(owner, backend="apps.orgs.sso.backend.SingleSignOn")
+
+    assert client.get("/admin/").status_code == 200
+    assert client.get("/api/services").status_code == 200
+
+
 def test_who_lacks_a_required_factor_sets_one_up_first(owner: User, acme: Organization) -> None:
     organization_update(organization=acme, require_second_factor=True, actor=ACTOR)
     client = sign_in(owner)
@@ -184,11 +263,12 @@ def test_who_lacks_a_required_factor_sets_one_up_first(owner: User, acme: Organi
     led = client.get("/admin/", follow=True)
     assert led.redirect_chain[-1][0] == "/account/security/?required=1"
     assert "requires a second factor" in led.content.decode()
-    refused = client.get("/api/services/")
-    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "second_factor_required")
+    assert client.get("/organizations/")["Location"] == "/account/security/?required=1"
+    assert_refused_by_the_api(client, "/account/security/")
 
     add_app(client)
     assert client.get("/admin/").status_code == 200
+    assert client.get("/api/services").status_code == 200
 
 
 def test_a_factor_is_asked_for_after_a_sign_in_link_too(owner: User, acme: Organization) -> None:

@@ -254,6 +254,8 @@ def test_who_has_an_account_is_offered_to_join_and_does_with_one_button(open_acm
     page = client.get("/organizations/").content.decode()
     (form,) = re.findall(r'action="(/organizations/[^"]+/join/)"', page)
     assert "/join/" in page
+    assert client.post(f"/organizations/{uuid4()}/join/").status_code == 404, "one joins what one is shown"
+    assert not Membership.objects.exists()
 
     joined = client.post(form)
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Page, expect
 
-from apps.orgs.actions import organization_create, user_create
-from apps.orgs.models import Membership, Organization, User
+from apps.orgs.actions import member_add, organization_create, user_create
+from apps.orgs.models import Membership, Organization, Role, User
 from apps.orgs.signup.actions import sign_up_domains_set
 from tests.people.conftest import PASSWORD
 from tests.people.test_account import arrived, link_in
@@ -88,3 +88,25 @@ def test_somebody_with_an_account_joins_with_one_button(page: Page, ana: User) -
     expect(page).to_have_url(re.compile("/admin/$"))
     expect(page.get_by_text("You belong to Acme now.")).to_be_visible()
     assert Membership.objects.get().organization == Organization.objects.get()
+
+
+def test_an_owner_opens_the_organization_in_the_console(page: Page, ana: User) -> None:
+    acme = Organization.objects.get()
+    sign_up_domains_set(organization=acme, domains=[], actor=COMMAND)
+    member_add(organization=acme, user=ana, role=Role.OWNER, actor=COMMAND)
+    page.goto(f"/sign-in/?next=/admin/orgs/organization/{acme.pk}/change/")
+    page.get_by_label("E-mail").fill(ana.email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    page.get_by_label("Sign-up domains").fill("acme.test\ngmail.com")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Anybody gets an address at gmail.com")).to_be_visible()
+    look(page, "console-refused", again=False)
+    page.get_by_label("Sign-up domains").fill("acme.test")
+    page.get_by_label("Role of who joins").select_option("billing")
+    page.get_by_role("button", name="Save").click()
+    expect(page).to_have_url(re.compile("/admin/orgs/organization/$"))
+    page.goto(f"/admin/orgs/organization/{acme.pk}/change/")
+    expect(page.get_by_label("Sign-up domains")).to_have_value("acme.test")
+    look(page, "console")
+    assert Organization.objects.get().sign_up_role == "billing"

@@ -220,3 +220,27 @@ def test_what_it_does_is_an_event_of_its_name(acme: Organization, directory: Dir
         assert event.actor_label.startswith("Okta (tg_scim_…")
         assert event.organization_id == acme.pk
     assert directory.token not in str(AdminEvent.objects.values_list("before", "after", "actor_label"))
+
+
+def test_too_many_calls_are_told_when_to_come_again(
+    acme: Organization, zeta: Organization, directory: Directory, settings: Any
+) -> None:
+    settings.API_RATE_LIMIT = "2/m"
+    assert [directory("GET", "/Users").status_code for _ in range(3)] == [200, 200, 429]
+
+    refused = directory.create("ana@acme.test")
+
+    assert 1 <= int(refused["Retry-After"]) <= 60
+    error = refused.json()
+    assert (error["schemas"], error["status"]) == (["urn:ietf:params:scim:api:messages:2.0:Error"], "429")
+    assert refused["Retry-After"] in error["detail"]
+    assert not User.objects.exists()
+    assert Directory(zeta)("GET", "/Users").status_code == 200, "another directory's calls are counted by themselves"
+
+
+def test_an_address_that_guesses_directory_tokens_is_slowed_down(directory: Directory, settings: Any) -> None:
+    settings.API_FAILURE_LIMIT = "2/m"
+    guess = {"Authorization": f"Bearer {directory.token[:-1]}x"}
+
+    assert [directory("GET", "/Users", **guess).status_code for _ in range(3)] == [401, 401, 429]
+    assert directory("GET", "/Users", **guess)["Retry-After"]

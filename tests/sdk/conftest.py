@@ -14,7 +14,7 @@ from tests.gateway.conftest import (  # noqa: F401  # fixtures and hooks of the 
     pytest_runtest_makereport,
     pytest_runtest_setup,
 )
-from tests.sdk.cells import CLIENTS, model_of
+from tests.sdk.cells import CLIENTS, Cell, model_of
 from tests.sdk.clients import PYTHON
 from tests.sdk.clients.node import NODES, NodeClient, NodeProcess
 from tests.sdk.features import FEATURES
@@ -29,7 +29,11 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def tollgate(gateway: GatewayProcess, django_db_blocker: Any) -> "Iterator[Tenant]":  # noqa: F811  # the fixture
+def tollgate(
+    gateway: GatewayProcess,  # noqa: F811  # the fixture
+    django_db_blocker: Any,
+    request: pytest.FixtureRequest,
+) -> "Iterator[Tenant]":
     """A tenant whose models lead to the simulated providers."""
     from django.test import override_settings
 
@@ -42,24 +46,35 @@ def tollgate(gateway: GatewayProcess, django_db_blocker: Any) -> "Iterator[Tenan
         tenant(gateway, provider) as made,
     ):
         provider.replies(respond, always=True)
-        _add_models(made, provider.url)
+        _add_models(made, provider.url, _played(request.session))
         yield made
 
 
-def _add_models(made: "Tenant", url: str) -> None:
+def _played(session: pytest.Session) -> set[str]:
+    """The models that the collected tests ask for."""
+    cells = (item.callspec.params.get("cell") for item in session.items if hasattr(item, "callspec"))
+    return {cell.model for cell in cells if isinstance(cell, Cell)} | {model_of("gemini", "", "")}
+
+
+def _add_models(made: "Tenant", url: str, wanted: set[str]) -> None:
     """One for each provider; and for each of its faults and each client one of its own, as a fault tells on what comes next."""
     faults = sorted({feature.fault for feature in FEATURES.values() if feature.fault})
     for upstream in UPSTREAMS:
         for fault in ("", *faults):
             base = f"{url}/{upstream.name}{f'.{fault}' if fault else ''}{upstream.base}"
             for client in CLIENTS if fault else CLIENTS[:1]:
+                if (name := model_of(upstream.name, fault, client)) not in wanted:
+                    continue
                 label = f"{upstream.name}-{fault}-{uuid4().hex[:8]}"
-                credential = made.add_credential(base, provider=upstream.provider, label=label)
+                credential = made.add_credential(
+                    base, provider=upstream.provider, label=label, api_version=upstream.api_version
+                )
                 made.add_model(
-                    model_of(upstream.name, fault, client),
+                    name,
                     credential=credential,
                     provider=upstream.provider,
                     upstream_name=upstream.model,
+                    priced_as=upstream.priced_as,
                 )
 
 

@@ -25,7 +25,7 @@ from tests.sdk.scenes import (
     Refused,
     Said,
 )
-from tests.sdk.upstreams import BROKEN, LIMITED, OVERLOADED, REFUSES, RETRY_AFTER
+from tests.sdk.upstreams import BROKEN, LIMITED, OVERLOADED, REFUSES, RETRY_AFTER, Upstream
 
 PICTURE = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -53,7 +53,7 @@ class Feature:
     """`fault`: what the provider does to every request, empty if it answers. `check` is given client, model and provider."""
 
     title: str
-    check: Callable[[Client, str, str], None]
+    check: Callable[[Client, str, Upstream], None]
     fault: str = ""
 
 
@@ -62,7 +62,7 @@ def _check_end(client: Client, said: Said, *, calls: bool = False, thought: bool
     assert said.tokens == (INPUT, OUTPUT + (REASONING if thought else 0))
 
 
-def _text(client: Client, model: str, upstream: str, *, stream: bool) -> None:
+def _text(client: Client, model: str, upstream: Upstream, *, stream: bool) -> None:
     said = client.ask(Ask(model=model, stream=stream))
     assert (said.text, said.calls, said.thoughts) == (_ECHO, (), "")
     _check_end(client, said)
@@ -74,7 +74,7 @@ def _check_calls(said: Said, *cities: str) -> None:
     assert len(set(ids)) == len(ids)
 
 
-def _calls(client: Client, model: str, upstream: str, *, stream: bool, several: bool) -> None:
+def _calls(client: Client, model: str, upstream: Upstream, *, stream: bool, several: bool) -> None:
     said = client.ask(Ask(model=model, text=TWO_CITIES if several else ONE_CITY, tool=True, stream=stream))
     _check_calls(said, *(CITIES if several else CITIES[:1]))
     assert said.text == ""
@@ -83,7 +83,7 @@ def _calls(client: Client, model: str, upstream: str, *, stream: bool, several: 
     _check_end(client, said, calls=True)
 
 
-def _results(client: Client, model: str, upstream: str, *, stream: bool, think: bool) -> None:
+def _results(client: Client, model: str, upstream: Upstream, *, stream: bool, think: bool) -> None:
     ask = Ask(model=model, text=TWO_CITIES, tool=True, stream=stream, think=think)
     first = client.ask(ask)
     _check_calls(first, *CITIES)
@@ -91,22 +91,22 @@ def _results(client: Client, model: str, upstream: str, *, stream: bool, think: 
     second = Ask(model=model, text=TWO_CITIES, tool=True, stream=stream, think=think, before=(first, results))
     said = client.ask(second)
     assert (said.text, said.calls) == ("; ".join(f"{city}: {WEATHER[city]}" for city in CITIES), ())
-    _check_end(client, said, thought=think and upstream != "chat")
+    _check_end(client, said, thought=think and upstream.spoken_with(client.dialect).COUNTS)
 
 
-def _forced(client: Client, model: str, upstream: str) -> None:
+def _forced(client: Client, model: str, upstream: Upstream) -> None:
     """Without being forced the model would have no reason to call the tool."""
     said = client.ask(Ask(model=model, tool=True, force=True))
     _check_calls(said, CITIES[0])
 
 
-def _ended(client: Client, model: str, upstream: str, *, text: str, words: Mapping[str, str]) -> None:
+def _ended(client: Client, model: str, upstream: Upstream, *, text: str, words: Mapping[str, str]) -> None:
     for stream in (False, True):
         said = client.ask(Ask(model=model, text=text, stream=stream))
         assert said.finish == words[client.dialect]
 
 
-def _structured(client: Client, model: str, upstream: str, *, stream: bool) -> None:
+def _structured(client: Client, model: str, upstream: Upstream, *, stream: bool) -> None:
     said = client.ask(Ask(model=model, schema=True, stream=stream))
     assert said.text == '{"city":"Tromsø","degrees":-7}'
     _check_end(client, said)
@@ -116,35 +116,37 @@ def _seen(kind: str, data: bytes) -> str:
     return f"{PROMPT} [{kind} {hashlib.sha256(data).hexdigest()[:8]}] ({SYSTEM})"
 
 
-def _image(client: Client, model: str, upstream: str) -> None:
+def _image(client: Client, model: str, upstream: Upstream) -> None:
     said = client.ask(Ask(model=model, image=PICTURE))
     assert said.text == _seen("image/png", PICTURE)
 
 
-def _document(client: Client, model: str, upstream: str) -> None:
+def _document(client: Client, model: str, upstream: Upstream) -> None:
     said = client.ask(Ask(model=model, document=PAPER))
     assert said.text == _seen("application/pdf", PAPER)
 
 
-def _thinking(client: Client, model: str, upstream: str, *, stream: bool) -> None:
+def _thinking(client: Client, model: str, upstream: Upstream, *, stream: bool) -> None:
     said = client.ask(Ask(model=model, think=True, stream=stream))
     assert said.text == _ECHO
     # Chat has no field to ask for thoughts by: they are shown by those who show them unasked.
-    assert said.thoughts == ("" if client.dialect == "chat" and upstream != "chat" else THOUGHTS)
-    _check_end(client, said, thought=upstream != "chat")
+    spoken = upstream.spoken_with(client.dialect)
+    is_seen = spoken.TELLS and (client.dialect != "chat" or spoken.DIALECT == "chat")
+    assert said.thoughts == (THOUGHTS if is_seen else "")
+    _check_end(client, said, thought=spoken.COUNTS)
 
 
-def _stop(client: Client, model: str, upstream: str) -> None:
+def _stop(client: Client, model: str, upstream: Upstream) -> None:
     said = client.ask(Ask(model=model, stop="traveller"))
     assert said.text == PROMPT.partition("traveller")[0]
 
 
-def _several(client: Client, model: str, upstream: str) -> None:
+def _several(client: Client, model: str, upstream: Upstream) -> None:
     said = client.ask(Ask(model=model, several=2))
     assert said.text == f"{_ECHO}|{_ECHO}"
 
 
-def _logprobs(client: Client, model: str, upstream: str) -> None:
+def _logprobs(client: Client, model: str, upstream: Upstream) -> None:
     said = client.ask(Ask(model=model, logprobs=True))
     assert (said.text, said.logprob) == (_ECHO, -0.25)
 
@@ -181,7 +183,7 @@ def _refused(client: Client, ask: Ask) -> Refused:
     return caught.value
 
 
-def _refusal(client: Client, model: str, upstream: str, *, fault: str) -> None:
+def _refusal(client: Client, model: str, upstream: Upstream, *, fault: str) -> None:
     status, kind = _CLASSES[fault][client.dialect]
     for stream in (False, True):
         refused = _refused(client, Ask(model=model, stream=stream))
@@ -193,14 +195,14 @@ def _refusal(client: Client, model: str, upstream: str, *, fault: str) -> None:
             assert refused.retry_after == RETRY_AFTER, refused
 
 
-def _early(client: Client, model: str, upstream: str) -> None:
+def _early(client: Client, model: str, upstream: Upstream) -> None:
     refused = _refused(client, Ask(model=model, stream=True))
     assert refused.status >= 500, refused
     assert refused.begun == ""
     assert BROKEN in refused.message
 
 
-def _death(client: Client, model: str, upstream: str, *, says: str) -> None:
+def _death(client: Client, model: str, upstream: Upstream, *, says: str) -> None:
     refused = _refused(client, Ask(model=model, stream=True))
     assert refused.status == 0
     assert FAILING.startswith(refused.begun)

@@ -7,7 +7,7 @@ refused, in its own form. What the model answers depends on the request alone, s
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from tests.sdk.scenes import CITIES, EVERYTHING, FORBIDDEN, PARAMETERS, SCHEMA, TOOL
@@ -23,6 +23,14 @@ FAILING = "Once upon a time there was a gateway"  # what a stream says before it
 
 class Wrong(Exception):
     """The provider refuses the request: its client has made a mistake."""
+
+
+class Forbidden(Wrong):
+    """It has no such field, or not with that in it."""
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(f"{field}: {why}")
+        self.field = field
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +62,12 @@ class Seen:
     several: int = 1
     logprobs: bool = False
     forced: str = ""  # the tool that must be called
+    is_bounded: bool = True  # by the cap that every request has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What the model says. `proof` signs the thoughts, or the first call."""
+    """What the model says. `proof` signs the thoughts, or the first call; `reasoning`: tokens that are counted for them."""
 
     text: str = ""
     calls: tuple[ToolUse, ...] = ()
@@ -67,22 +76,18 @@ class Reply:
     several: int = 1
     logprobs: bool = False
     ended: Literal["", "cut", "filtered"] = ""  # in another way than by itself
+    reasoning: int = 0
 
     @property
     def output(self) -> int:
         """Tokens, thoughts included."""
         return OUTPUT + self.reasoning
 
-    @property
-    def reasoning(self) -> int:
-        """Tokens."""
-        return REASONING if self.proof else 0
-
 
 def only(value: Mapping[str, Any], *names: str, at: str = "") -> None:
-    """Raises Wrong for a field that is none of these."""
-    if unknown := set(value) - set(names):
-        raise Wrong(f"unknown field {at}{sorted(unknown)}")
+    """Raises Forbidden for a field that is none of these."""
+    if unknown := sorted(set(value) - set(names)):
+        raise Forbidden(f"{at}{unknown[0]}", "unknown field")
 
 
 def need(condition: object, message: str) -> None:
@@ -91,15 +96,20 @@ def need(condition: object, message: str) -> None:
         raise Wrong(message)
 
 
-def reply_to(seen: Seen, *, ids: str, proves: bool = True) -> Reply:
+def reply_to(seen: Seen, *, ids: str, proves: bool = True, counts: bool = True) -> Reply:
     """The model's answer. `ids`: what ids of calls begin with; empty: they have none. Raises Wrong.
 
-    `proves`: it signs what it thinks, and wants that back with the results of tools.
+    `proves`: it signs what it thinks, and wants that back with the results of tools. `counts`: it tells what its thoughts were.
     """
+    made = _said(seen, ids, proves=proves)
     thoughts = THOUGHTS if seen.shows_thoughts else ""
     proof = PROOF if seen.thinks and proves else ""
+    return replace(made, thoughts=thoughts, proof=proof, reasoning=REASONING if seen.thinks and counts else 0)
+
+
+def _said(seen: Seen, ids: str, *, proves: bool) -> Reply:
     if seen.results:
-        return Reply(text=_report(seen, ids, wanted=proof), thoughts=thoughts, proof=proof)
+        return Reply(text=_report(seen, ids, wanted=PROOF if seen.thinks and proves else ""))
     if seen.tools:
         need(seen.tools.keys() == {TOOL}, f"tools: {sorted(seen.tools)}")
         need(plain(seen.tools[TOOL]) == plain(PARAMETERS), f"parameters: {seen.tools[TOOL]}")
@@ -110,10 +120,10 @@ def reply_to(seen: Seen, *, ids: str, proves: bool = True) -> Reply:
             ToolUse(f"{ids}{number}Ab9" if ids else "", TOOL, json.dumps({"city": city}, ensure_ascii=False))
             for number, city in enumerate(cities)
         ]
-        return Reply(calls=tuple(calls), thoughts=thoughts, proof=proof)
+        return Reply(calls=tuple(calls)) if calls else Reply(text="There is nothing to call for.")
     if seen.schema is not None:
         need(plain(seen.schema) == plain(SCHEMA), f"schema: {seen.schema}")
-        return Reply(text='{"city":"Tromsø","degrees":-7}', thoughts=thoughts, proof=proof)
+        return Reply(text='{"city":"Tromsø","degrees":-7}')
     if seen.text in (EVERYTHING, FORBIDDEN):
         return Reply(text="I know much", ended="cut" if seen.text == EVERYTHING else "filtered")
     more = [*seen.images, *seen.documents]
@@ -121,7 +131,9 @@ def reply_to(seen: Seen, *, ids: str, proves: bool = True) -> Reply:
     text = f"{seen.text}{things} ({seen.system})"
     if seen.stop:
         text = text.partition(seen.stop[0])[0]
-    return Reply(text=text, thoughts=thoughts, proof=proof, several=seen.several, logprobs=seen.logprobs)
+    if not seen.is_bounded:
+        text += " and so on and so forth"
+    return Reply(text=text, several=seen.several, logprobs=seen.logprobs)
 
 
 def _report(seen: Seen, ids: str, *, wanted: str) -> str:

@@ -718,6 +718,39 @@ def test_thoughts_go_back_with_the_calls_that_they_led_to(provider: str) -> None
         )
 
 
+def test_ollama_and_mistral_take_thoughts_back_in_their_own_words() -> None:
+    answers = [message for message in messages_for("ollama", *loop(thoughts=True)) if message["role"] == "assistant"]
+    assert [message.get("reasoning") for message in answers] == [None, "Hm", "Hm", "Hm"]
+    answers = [message for message in messages_for("mistral", *loop(thoughts=True)) if message["role"] == "assistant"]
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]}
+    assert [message["content"] for message in answers] == [
+        "b",
+        [thought],
+        [thought, {"type": "text", "text": "d"}],
+        [thought],
+    ]
+
+
+@pytest.mark.parametrize("provider", ["ollama", "mistral"])
+def test_a_model_that_does_not_think_gets_no_thoughts(provider: str) -> None:
+    sent = written(provider, messages=loop(thoughts=True), about={"caps": frozenset({"tools"})})["messages"]
+    assert sent == written(provider, messages=loop(thoughts=False), about={"caps": frozenset({"tools"})})["messages"]
+
+
+def test_ollama_is_told_how_much_to_think_where_the_model_is_known_to() -> None:
+    assert written("ollama", about=THINKS, reasoning=form.Reasoning(effort="high"))["reasoning_effort"] == "high"
+    assert lost("ollama", about=THINKS, reasoning=form.Reasoning(effort="max"))[0]["reasoning_effort"] == "high"
+
+
+def test_ollama_tells_probabilities() -> None:
+    assert written("ollama", logprobs=2) | {"messages": []} == {
+        "model": "their-model",
+        "messages": [],
+        "logprobs": True,
+        "top_logprobs": 2,
+    }
+
+
 @pytest.mark.parametrize("provider", ["deepseek", "moonshot"])
 def test_calls_without_their_thoughts_go_on_without_thinking(provider: str) -> None:
     assert written(provider, messages=loop(thoughts=False))["thinking"] == {"type": "disabled"}

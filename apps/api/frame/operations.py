@@ -1,7 +1,7 @@
 """What one verb of one path takes and gives: read by the view that serves it and by the schema that describes it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from rest_framework import serializers
@@ -20,7 +20,9 @@ class Operation:
     status: int = 200
     paged: bool = False  # `gives` is one of many
     needs_match: bool = False  # If-Match must be there
-    text: str = ""  # a content type other than JSON's
+    text: Mapping[str, Callable[[], str]] = field(
+        default_factory=dict
+    )  # content types other than JSON, with an example
 
     @property
     def creates(self) -> bool:

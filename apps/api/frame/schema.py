@@ -1,6 +1,7 @@
 """The schema (OpenAPI 3), from what each handler says of itself: bodies, examples, headers, and every error."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -9,25 +10,79 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
 
+from apps.api.frame.examples import REQUEST, example_of
 from apps.api.frame.operations import Operation, Shape, operation_of
 from apps.api.frame.queries import PageQuery
 from apps.api.frame.repeats import HEADER
 
+JSON = "application/json"
+CURSOR = "AZql9QIAcACAAAAAAAAAAA"  # as lists give them
 _WORDS = {"GET": "read", "PATCH": "change", "PUT": "set", "DELETE": "remove"}
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """A status that operations answer with: when, and what its example says."""
+
+    when: str
+    code: str
+    message: str
+    fields: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
 _ERRORS = {
-    400: "The body, the query or a header is wrong, or a rule refuses it: `fields` says where.",
-    401: "Nobody is known behind the request.",
-    403: "Whoever asks may not do this.",
-    404: "There is no such thing here, or none for whoever asks.",
-    405: "This path does not take this method.",
-    409: "The `Idempotency-Key` came before with another request, or its answer is lost.",
-    412: "Somebody changed it since the version that `If-Match` names.",
-    413: "The body is too large.",
-    415: "The body is not `application/json`.",
-    428: "`If-Match` is missing.",
-    429: "Too many requests: `Retry-After` says when to try again.",
-    500: "We failed: the log says why, under the request's id.",
-    503: "A store cannot be reached: `Retry-After` says when to try again.",
+    400: Error(
+        "The body, the query or a header is wrong, or a rule refuses it: `fields` says where.",
+        "invalid",
+        "Something is wrong with: name.",
+        {"name": ["A service with this name exists."]},
+    ),
+    401: Error(
+        "Nobody is known behind the request.", "not_authenticated", "Sign in, or send Authorization: Bearer tg_admin_…"
+    ),
+    403: Error(
+        "Whoever asks may not do this; or has still to give a second factor (`second_factor_required`).",
+        "permission_denied",
+        "This takes the permission services.write.",
+    ),
+    404: Error("There is no such thing here, or none for whoever asks.", "not_found", "There is no such thing here."),
+    405: Error("This path does not take this method.", "method_not_allowed", 'Method "PUT" not allowed.'),
+    409: Error(
+        "The `Idempotency-Key` came before with another request, or its answer is lost.",
+        "idempotency_key_reused",
+        "This Idempotency-Key came with another request before: use a new one.",
+    ),
+    412: Error(
+        "Somebody changed it since the version that `If-Match` names.",
+        "changed_meanwhile",
+        "Somebody changed it since you read it: read it again.",
+    ),
+    413: Error("The body is too large.", "too_large", "The request's body is too large."),
+    415: Error(
+        "The body is not `application/json`.",
+        "unsupported_media_type",
+        'Unsupported media type "text/plain" in request.',
+    ),
+    428: Error(
+        "`If-Match` is missing.",
+        "if_match_required",
+        "Say which version you have read: send its ETag as If-Match, or * for any.",
+    ),
+    429: Error(
+        "Too many requests: `Retry-After` says when to try again.",
+        "too_many_requests",
+        "Too many requests: try again in 12 s.",
+    ),
+    500: Error(
+        "We failed: the log says why, under the request's id.",
+        "internal_error",
+        "The request could not be completed: the log says why, under its id.",
+    ),
+    503: Error(
+        "A store cannot be reached: `Retry-After` says when to try again.",
+        "unavailable",
+        "The database cannot be reached: try again.",
+    ),
 }
 _ERROR_HEADERS = {401: "WWW-Authenticate", 405: "Allow", 429: "Retry-After", 503: "Retry-After"}
 
@@ -74,6 +129,20 @@ class ApiSchema(AutoSchema):
         found = operation_of(getattr(self._asked_view, self.method.lower()))
         if found is None:
             raise NotImplementedError(f"{self.method} {self.path} says not what it takes")
+        return found
+
+    @property
+    def _takes(self) -> Shape:
+        shape = self._told.takes
+        if shape is None:
+            raise NotImplementedError(f"{self.method} {self.path} has a body that nobody speaks of")
+        return shape
+
+    def get_operation(self, *parts: Any) -> Any:
+        """The framework's, with an example of the body."""
+        found: Any = super().get_operation(*parts)
+        if found is not None and "requestBody" in found:  # None: the schema's own page, which is none of ours
+            found["requestBody"]["content"][JSON]["example"] = example_of(self._takes)
         return found
 
     def get_operation_id(self) -> str:
@@ -151,17 +220,20 @@ class ApiSchema(AutoSchema):
         if told.text:
             body: Any = {"type": "string"}
             found["200"] = self._response(
-                OpenApiResponse(body, description=told.summary),
-                "200",
-                media_types=told.text.split(),
-                direction=direction,
+                OpenApiResponse(body, description=told.summary), "200", media_types=[*told.text], direction=direction
             )
+            for kind, made in told.text.items():
+                found["200"]["content"][kind]["example"] = made()
         elif told.gives is None:
             found["204"] = {"description": "Done."}
         else:
             shape: Any = page_shape(told.gives) if told.paged else told.gives
             found[str(told.status)] = self._response(
                 OpenApiResponse(shape, description=told.summary), str(told.status), direction=direction
+            )
+            example = example_of(told.gives)
+            found[str(told.status)]["content"][JSON]["example"] = (
+                {"data": [example], "next_cursor": CURSOR} if told.paged else example
             )
         found |= {str(status): {"$ref": f"#/components/responses/Error{status}"} for status in self._errors()}
         return found
@@ -219,12 +291,6 @@ def finish_schema(result: Any, generator: Any, request: Any, public: bool) -> An
             },
             "request_id": {"type": "string", "description": "Under which the log knows it."},
         },
-        "example": {
-            "code": "invalid",
-            "message": "Something is wrong with: name.",
-            "fields": {"name": ["A service with this name exists."]},
-            "request_id": "req_0198f0a1b2c37d4e8f00112233445566",
-        },
     }
     components["ErrorAnswer"] = {
         "type": "object",
@@ -237,9 +303,13 @@ def finish_schema(result: Any, generator: Any, request: Any, public: bool) -> An
 
 
 def _error(status: int) -> dict[str, Any]:
+    told = _ERRORS[status]
+    fields = {name: list(messages) for name, messages in told.fields.items()}
+    example = {"code": told.code, "message": told.message, "fields": fields, "request_id": REQUEST}
+    schema = {"$ref": "#/components/schemas/ErrorAnswer"}
     answer: dict[str, Any] = {
-        "description": _ERRORS[status],
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}},
+        "description": told.when,
+        "content": {JSON: {"schema": schema, "example": {"error": example}}},
     }
     if status in _ERROR_HEADERS:
         answer["headers"] = {_ERROR_HEADERS[status]: {"schema": {"type": "string"}}}

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, cast
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
@@ -158,14 +158,9 @@ class ApiView(APIView):
 
         Platform staff see every organization's, or with `?organization=` one's.
         """
-        organization = self.access.organization
-        if self.access.is_platform_staff and organization is None:
-            chosen = getattr(self, "query", {}).get("organization")
-            return rows if chosen is None else rows.filter(organization_id=chosen.pk)
-        if organization is None:
-            return rows.none()
-        own = Q(organization_id=organization.pk)
-        return rows.filter(own | Q(organization_id=None) if hosted and issubclass(rows.model, SharedRow) else own)
+        found = self.access.rows(rows, hosted=hosted and issubclass(rows.model, SharedRow))
+        chosen = getattr(self, "query", {}).get("organization")
+        return found if chosen is None else found.filter(organization=chosen)
 
     def find(self, *, lock: bool = False) -> Any:
         """The row that the path names. Raises Http404 where there is none for whoever asks."""
@@ -215,10 +210,10 @@ class ApiView(APIView):
             return own
         if given is not _ABSENT:
             return cast("Organization | None", given)
-        only = list(Organization.objects.all()[:2])
-        if len(only) != 1:
+        found = self.access.organization_for_creation()
+        if found is None:
             raise ValidationError({"organization": _("Say which organization: there are several, or none.")})
-        return only[0]
+        return found
 
     def page(self, rows: QuerySet[Any], shape: Shape | None = None, **context: Any) -> dict[str, Any]:
         """One page of rows, as JSON."""

@@ -4,9 +4,9 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.http import Http404
-from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from apps.api.frame.examples import MOMENT, id_of
 from apps.api.frame.fields import Choice, Moment, QuerySwitch, Ref, RequestId, Strict, Switch, Text, Texts, Usd, Whole
 from apps.api.frame.operations import operation
 from apps.api.frame.queries import OwnedInput, PageQuery
@@ -45,6 +45,17 @@ LEVELS_MOST = 20
 class BudgetShown(serializers.Serializer[Budget]):
     """How much may be spent, by whom, and in which time."""
 
+    example = {
+        "scope": "service",
+        "service": id_of("service"),
+        "end_user": "",
+        "tag": "",
+        "window": "month",
+        "limit_usd": "50.00",
+        "action": "block",
+        "alert_at": [50, 80, 100],
+    }
+
     id = serializers.UUIDField()
     organization = serializers.UUIDField(source="organization_id")
     scope = serializers.ChoiceField(choices=BudgetScope.values)
@@ -70,17 +81,16 @@ class Levels(serializers.ListField):
         super().__init__(child=Whole(min_value=1, max_value=1000), max_length=LEVELS_MOST, **options)
 
 
-@extend_schema_serializer(
-    examples=[
-        OpenApiExample(
-            "50 USD a month",
-            {"scope": "organization", "window": "month", "limit_usd": "50", "alert_at": [50, 80, 100]},
-            request_only=True,
-        )
-    ]
-)
 class BudgetInput(OwnedInput):
     """A new budget. Exactly what its scope names is given besides."""
+
+    example = {
+        "scope": "service",
+        "service": id_of("service"),
+        "window": "month",
+        "limit_usd": "50",
+        "alert_at": [50, 80, 100],
+    }
 
     scope = Choice(choices=BudgetScope.values)
     service = Ref(Service, required=False)
@@ -98,6 +108,8 @@ class BudgetInput(OwnedInput):
 
 class BudgetChange(Strict):
     """What changes of a budget. Whose it is stays."""
+
+    example = {"limit_usd": "75.50", "alert_at": [80, 100]}
 
     window = Choice(choices=Window.values, required=False)
     rolling_days = Whole(required=False, allow_null=True, min_value=2, max_value=366)
@@ -170,6 +182,18 @@ class OneBudget(ApiView):
 class BudgetStateShown(serializers.Serializer[Any]):
     """How a budget stands for one of its subjects, now."""
 
+    example = {
+        "subject": "",
+        "label": "Acme, a month",
+        "starts_at": "2026-11-01T00:00:00Z",
+        "ends_at": "2026-12-01T00:00:00Z",
+        "limit_usd": "50.00",
+        "spent_usd": "12.40271",
+        "held_usd": "0.0184",
+        "remaining_usd": "37.57889",
+        "projected_exhaustion": "2026-11-29T04:00:00Z",
+    }
+
     subject = serializers.CharField(help_text="Which holder or end user, where the budget has several.")
     label = serializers.CharField()
     starts_at = Moment()
@@ -207,6 +231,8 @@ class BudgetStates(ApiView):
 
 class HoldShown(serializers.Serializer[Any]):
     """What one running call holds of its budgets."""
+
+    example = {"held_usd": "0.0184", "lease_ends": "2026-11-21T15:00:30Z"}
 
     request = RequestId()
     organization = serializers.UUIDField()
@@ -277,6 +303,13 @@ def _hold(hold: HoldState) -> dict[str, Any]:
 class AdjustmentShown(serializers.Serializer[Adjustment]):
     """A correction of what was spent."""
 
+    example = {
+        "end_user": "",
+        "tags": ["team=support"],
+        "amount_usd": "-1.25",
+        "reason": "The provider has credited an outage.",
+    }
+
     id = serializers.UUIDField()
     organization = serializers.UUIDField(source="organization_id")
     service = serializers.UUIDField(source="service_id", allow_null=True)
@@ -293,6 +326,8 @@ class AdjustmentShown(serializers.Serializer[Adjustment]):
 
 class AdjustmentInput(OwnedInput):
     """A correction: so much more, or with a minus less, was spent."""
+
+    example = {"amount_usd": "-1.25", "reason": "The provider has credited an outage.", "tags": ["team=support"]}
 
     amount_usd = Usd()
     reason = Text(max_length=300)
@@ -330,6 +365,8 @@ class Adjustments(ApiView):
 class WebhookShown(serializers.Serializer[Webhook]):
     """A URL that is told of alerts."""
 
+    example = {"url": "https://hooks.example.org/tollgate"}
+
     id = serializers.UUIDField()
     organization = serializers.UUIDField(source="organization_id")
     url = serializers.CharField()
@@ -339,6 +376,8 @@ class WebhookShown(serializers.Serializer[Webhook]):
 
 class WebhookMade(WebhookShown):
     """A webhook with its signing secret: shown this once."""
+
+    example = {"signing_secret": "…the whole secret, this once…"}
 
     signing_secret = serializers.SerializerMethodField()
 
@@ -350,11 +389,15 @@ class WebhookMade(WebhookShown):
 class WebhookInput(OwnedInput):
     """A new webhook."""
 
+    example = {"url": "https://hooks.example.org/tollgate"}
+
     url = Text(max_length=500)
 
 
 class WebhookChange(Strict):
     """What changes of a webhook."""
+
+    example = {"enabled": False}
 
     enabled = Switch(required=False)
 
@@ -428,6 +471,15 @@ class WebhookRotation(ApiView):
 class DeliveryShown(serializers.Serializer[AlertDelivery]):
     """An alert on its way to one address."""
 
+    example = {
+        "channel": "webhook",
+        "target": "https://hooks.example.org/tollgate",
+        "state": "sent",
+        "attempts": 1,
+        "error": "",
+        "sent_at": MOMENT,
+    }
+
     channel = serializers.CharField()
     target = serializers.CharField()
     state = serializers.CharField()
@@ -438,6 +490,14 @@ class DeliveryShown(serializers.Serializer[AlertDelivery]):
 
 class AlertShown(serializers.Serializer[BudgetAlert]):
     """A budget has reached one of its levels."""
+
+    example = {
+        "subject": "",
+        "window_start": "2026-11-01T00:00:00Z",
+        "level": 80,
+        "spent_usd": "40.03",
+        "limit_usd": "50.00",
+    }
 
     id = serializers.UUIDField()
     organization = serializers.UUIDField(source="organization_id")
@@ -473,6 +533,8 @@ class Alerts(ApiView):
 
 class CredentialAlertShown(serializers.Serializer[CredentialAlert]):
     """A provider refuses a credential."""
+
+    example = {"organization": id_of("organization"), "status": 401, "model": ""}
 
     id = serializers.UUIDField()
     organization = serializers.UUIDField(source="organization_id", allow_null=True)

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
+from apps.api.frame.examples import id_of
 from apps.api.frame.fields import Choice, Moment, Strict, Switch, Text, Whole
 from apps.api.frame.operations import operation
 from apps.api.frame.queries import PageQuery, SharedInput
@@ -45,6 +46,19 @@ class Seconds(serializers.FloatField):
 class CredentialShown(serializers.Serializer[Credential]):
     """A provider's account, without its secret."""
 
+    example = {
+        "organization": id_of("organization"),
+        "provider": "openai",
+        "label": "main",
+        "base_url": "https://api.openai.com/v1",
+        "api_version": "",
+        "priority": 100,
+        "has_secret": True,
+        "secret_hint": "1a2b",
+        "total_timeout": 600.0,
+        "drained": False,
+    }
+
     id = serializers.UUIDField()
     organization = serializers.UUIDField(source="organization_id", allow_null=True, help_text="null: hosted.")
     provider = serializers.ChoiceField(choices=Provider.values)
@@ -84,6 +98,8 @@ class CredentialShown(serializers.Serializer[Credential]):
 class CredentialInput(SharedInput):
     """A new credential."""
 
+    example = {"provider": "openai", "label": "main", "secret": "sk-proj-0123456789abcdef", "total_timeout": 600}
+
     provider = Choice(choices=Provider.values)
     label = Text(max_length=100)
     secret = Text(max_length=SECRET_MOST, allow_blank=True, required=False, write_only=True)
@@ -99,6 +115,8 @@ class CredentialInput(SharedInput):
 
 class CredentialChange(Strict):
     """What changes of a credential. Another base URL takes the secret again."""
+
+    example = {"drained": True, "weight": 3}
 
     label = Text(max_length=100, required=False)
     secret = Text(max_length=SECRET_MOST, allow_blank=True, required=False, write_only=True)
@@ -123,6 +141,14 @@ class CredentialQuery(PageQuery):
 
 class CredentialTestShown(serializers.Serializer[Any]):
     """What a live call to the provider showed."""
+
+    example = {
+        "ok": True,
+        "sentence": "It answers.",
+        "status": 200,
+        "latency_ms": 184,
+        "models": ["gpt-5", "gpt-5-mini"],
+    }
 
     ok = serializers.BooleanField()
     sentence = serializers.CharField()

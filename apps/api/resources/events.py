@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from rest_framework import serializers
 
+from apps.api.frame.examples import id_of
 from apps.api.frame.fields import Id, Moment, Text
 from apps.api.frame.operations import operation
 from apps.api.frame.queries import PageQuery
@@ -15,6 +16,20 @@ from apps.orgs.roles import Permission
 
 class EventShown(serializers.Serializer[AdminEvent]):
     """One change. Never a secret."""
+
+    example = {
+        "organization": id_of("organization"),
+        "actor": id_of("user"),
+        "actor_label": "ana@example.org",
+        "door": "api",
+        "address": "192.0.2.7",
+        "action": "service.updated",
+        "target_type": "services.service",
+        "target": id_of("service"),
+        "target_label": "Support chat",
+        "before": {"name": "Chat"},
+        "after": {"name": "Support chat"},
+    }
 
     id = serializers.UUIDField()
     created_at = Moment()

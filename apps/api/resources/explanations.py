@@ -6,6 +6,7 @@ from django.http import Http404
 from django.utils.timezone import now
 from rest_framework import serializers
 
+from apps.api.frame.examples import MOMENT, id_of
 from apps.api.frame.fields import Choice, Ref, Strict, Text, Texts, Whole
 from apps.api.frame.operations import operation
 from apps.api.frame.views import ApiView
@@ -22,6 +23,8 @@ BYTES_MOST = 999_999_999_999
 class ExplanationInput(Strict):
     """The call to explain. Nothing is counted, held or called."""
 
+    example = {"token": id_of("token"), "model": "gpt-5", "output_tokens": 500}
+
     token = Ref(Token)
     endpoint = Choice(choices=list(SCOPES), required=False, help_text=f"{CHAT_COMPLETIONS} if left out.")
     model = Text(required=False)
@@ -34,6 +37,28 @@ class ExplanationInput(Strict):
 
 class ExplanationShown(serializers.Serializer[Any]):
     """Every question in order and its answer; limits, budgets and routes; and the verdict."""
+
+    example = {
+        "title": "What would become of a call with production (tg_live_…wxyz)",
+        "asked": {
+            "endpoint": "chat_completions",
+            "at": MOMENT,
+            "model": "gpt-5",
+            "address": "",
+            "end_user": "",
+            "tags": [],
+            "input_bytes": None,
+            "output_tokens": 500,
+        },
+        "layers": [],
+        "holds": {"max_output_tokens": {"value": 2000, "layer": "service", "policy": "careful"}},
+        "steps": [{"question": "the model", "outcome": "passes", "says": "gpt-5 is allowed", "status": 0, "code": ""}],
+        "limits": [],
+        "budgets": [],
+        "routes": [{"credential": "main", "provider": "openai", "upstream_model": "gpt-5", "skipped": ""}],
+        "notes": [],
+        "verdict": {"sentence": "Allowed.", "allowed": True, "status": None, "code": None},
+    }
 
     title = serializers.CharField()
     asked = serializers.DictField()

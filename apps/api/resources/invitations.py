@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 
+from apps.api.frame.examples import id_of
 from apps.api.frame.fields import Choice, Moment, Text
 from apps.api.frame.operations import operation
 from apps.api.frame.queries import OwnedInput, PageQuery
@@ -23,6 +24,8 @@ STATES = ("open", "accepted", "revoked", "expired")
 
 class InvitationShown(serializers.Serializer[Invitation]):
     """An invitation, without its link."""
+
+    example = {"email": "ana@example.org", "role": "member", "delivery": "link", "invited_by": id_of("user")}
 
     id = serializers.UUIDField()
     organization = serializers.UUIDField(source="organization_id")
@@ -42,6 +45,8 @@ class InvitationShown(serializers.Serializer[Invitation]):
 class InvitationMade(InvitationShown):
     """An invitation with its link, where that is for handing over: shown this once."""
 
+    example = {"link": "https://tollgate.example.org/invitations/…/"}
+
     link = serializers.SerializerMethodField(help_text="null where it went by e-mail.")
 
     def get_link(self, invitation: Invitation) -> str | None:
@@ -52,6 +57,8 @@ class InvitationMade(InvitationShown):
 
 class InvitationInput(OwnedInput):
     """A new invitation."""
+
+    example = {"email": "ana@example.org", "role": "member", "delivery": "link"}
 
     email = Text(max_length=254)
     role = Choice(choices=Role.values)

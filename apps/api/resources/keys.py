@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 from django.core.exceptions import PermissionDenied
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
-from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from apps.api.frame.examples import LATER, id_of
 from apps.api.frame.fields import Moment, Text, Texts
 from apps.api.frame.operations import operation
 from apps.api.frame.queries import SharedInput
@@ -23,6 +23,16 @@ USUAL_LIFETIME = timedelta(days=90)
 
 class KeyShown(serializers.Serializer[ManagementKey]):
     """A management key, without the key itself."""
+
+    example = {
+        "organization": id_of("organization"),
+        "name": "nightly report",
+        "masked": "tg_admin_…wxyz",
+        "permissions": ["records.read", "usage.read"],
+        "allowed_networks": ["192.0.2.0/24"],
+        "state": "live",
+        "expires_at": LATER,
+    }
 
     id = serializers.UUIDField()
     organization = serializers.UUIDField(source="organization_id", allow_null=True)
@@ -45,6 +55,8 @@ class KeyShown(serializers.Serializer[ManagementKey]):
 class KeyIssued(KeyShown):
     """A new management key, with the key itself: shown this once."""
 
+    example = {"key": "tg_admin_…the whole key, this once…wxyz"}
+
     key = serializers.SerializerMethodField(help_text="The key. Keep it now: it is not shown again.")
 
     def get_key(self, _key: ManagementKey) -> str:
@@ -52,17 +64,10 @@ class KeyIssued(KeyShown):
         return str(self.context["plaintext"])
 
 
-@extend_schema_serializer(
-    examples=[
-        OpenApiExample(
-            "For a nightly job",
-            {"name": "nightly report", "permissions": ["records.read", "usage.read"]},
-            request_only=True,
-        )
-    ]
-)
 class KeyInput(SharedInput):
     """A new management key."""
+
+    example = {"name": "nightly report", "permissions": ["records.read", "usage.read"]}
 
     name = Text(max_length=100)
     permissions = Texts(choices=[each.value for each in Permission], most=len(Permission), allow_empty=False)

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from rest_framework import serializers
 
+from apps.api.frame.examples import id_of
 from apps.api.frame.operations import operation
 from apps.api.frame.views import ApiView
 from apps.orgs.roles import Permission
@@ -11,6 +12,13 @@ from apps.orgs.roles import Permission
 
 class MeShown(serializers.Serializer[Any]):
     """Whoever asks."""
+
+    example = {
+        "label": "nightly report (tg_admin_…wxyz)",
+        "kind": "management_key",
+        "organization": id_of("organization"),
+        "permissions": ["records.read", "usage.read"],
+    }
 
     label = serializers.CharField()
     kind = serializers.ChoiceField(choices=["user", "management_key"])

@@ -16,6 +16,8 @@ from apps.orgs.roles import Permission
 class MemberShown(serializers.Serializer[Membership]):
     """Somebody's membership."""
 
+    example = {"email": "ana@example.org", "name": "Ana Ash", "role": "admin"}
+
     id = serializers.UUIDField()
     organization = serializers.UUIDField(source="organization_id")
     user = serializers.UUIDField(source="user_id")
@@ -29,6 +31,8 @@ class MemberShown(serializers.Serializer[Membership]):
 
 class MemberChange(Strict):
     """What changes of a membership."""
+
+    example = {"role": "auditor"}
 
     role = Choice(choices=Role.values, required=False)
     reads_content = Switch(required=False)

@@ -3,9 +3,9 @@
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from apps.api.frame.examples import id_of
 from apps.api.frame.fields import Choice, Moment, QuerySwitch, Ref, Strict, Switch, Text, Whole
 from apps.api.frame.operations import operation
 from apps.api.frame.queries import PageQuery, SharedInput
@@ -22,6 +22,15 @@ TIER_MOST = 32_767
 class ModelShown(serializers.Serializer[ProviderModel]):
     """A model that a provider serves."""
 
+    example = {
+        "organization": id_of("organization"),
+        "provider": "openai",
+        "name": "house-chat",
+        "upstream_name": "gpt-5-mini",
+        "kind": "chat",
+        "priced_as": "gpt-5-mini",
+    }
+
     id = serializers.UUIDField()
     organization = serializers.UUIDField(source="organization_id", allow_null=True, help_text="null: for all.")
     provider = serializers.ChoiceField(choices=Provider.values)
@@ -37,6 +46,8 @@ class ModelShown(serializers.Serializer[ProviderModel]):
 class ModelInput(SharedInput):
     """A model to list."""
 
+    example = {"provider": "openai", "name": "house-chat", "upstream_name": "gpt-5-mini", "priced_as": "gpt-5-mini"}
+
     provider = Choice(choices=Provider.values)
     name = Text(help_text="What clients send as `model`.")
     upstream_name = Text(required=False, allow_blank=True, help_text="The provider's own name for it, if another.")
@@ -47,6 +58,8 @@ class ModelInput(SharedInput):
 
 class ModelChange(Strict):
     """What changes of a model."""
+
+    example = {"enabled": False}
 
     name = Text(required=False)
     upstream_name = Text(required=False, allow_blank=True)
@@ -115,6 +128,8 @@ class OneModel(ApiView):
 class TargetShown(serializers.Serializer[AliasTarget]):
     """One of the models that an alias stands for."""
 
+    example = {"model": "gpt-5", "tier": 1, "weight": 1}
+
     model = serializers.CharField()
     credential = serializers.UUIDField(source="credential_id", allow_null=True)
     tier = serializers.IntegerField()
@@ -123,6 +138,8 @@ class TargetShown(serializers.Serializer[AliasTarget]):
 
 class AliasShown(serializers.Serializer[Alias]):
     """A name that stands for models."""
+
+    example = {"organization": id_of("organization"), "name": "best"}
 
     id = serializers.UUIDField()
     organization = serializers.UUIDField(source="organization_id", allow_null=True, help_text="null: for all.")
@@ -136,27 +153,22 @@ class AliasShown(serializers.Serializer[Alias]):
 class TargetInput(Strict):
     """One of the models that it shall stand for."""
 
+    example = {"model": "gpt-5", "weight": 3}
+
     model = Text(help_text="A model's name, or provider/name.")
     credential = Ref(Credential, required=False, allow_null=True, help_text="Only this one is asked; null: any.")
     tier = Whole(required=False, min_value=0, max_value=TIER_MOST, help_text="The lowest is asked first; 1.")
     weight = Whole(required=False, min_value=1, max_value=WEIGHT_MOST, help_text="Its share of its tier; 1.")
 
 
-@extend_schema_serializer(
-    examples=[
-        OpenApiExample(
-            "With a fallback",
-            {
-                "name": "best",
-                "strategy": "ordered",
-                "targets": [{"model": "gpt-5"}, {"model": "anthropic/claude-sonnet-5", "tier": 2}],
-            },
-            request_only=True,
-        )
-    ]
-)
 class AliasInput(SharedInput):
     """A new alias."""
+
+    example = {
+        "name": "best",
+        "strategy": "ordered",
+        "targets": [{"model": "gpt-5"}, {"model": "anthropic/claude-sonnet-5", "tier": 2}],
+    }
 
     name = Text(help_text="What clients send as `model`. One * stands for any characters.")
     strategy = Choice(choices=Strategy.values, required=False)
@@ -165,6 +177,8 @@ class AliasInput(SharedInput):
 
 class AliasChange(Strict):
     """What changes of an alias. `targets` take the place of all there are."""
+
+    example = {"targets": [{"model": "gpt-5-mini"}]}
 
     name = Text(required=False)
     strategy = Choice(choices=Strategy.values, required=False)

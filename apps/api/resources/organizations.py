@@ -11,7 +11,13 @@ from rest_framework import serializers
 from apps.api.frame.fields import Choice, Moment, Ref, Strict, Switch, Text, Texts
 from apps.api.frame.operations import operation
 from apps.api.frame.views import ApiView
-from apps.orgs.actions import organization_create, organization_resume, organization_suspend, organization_update
+from apps.orgs.actions import (
+    organization_create,
+    organization_entitle,
+    organization_resume,
+    organization_suspend,
+    organization_update,
+)
 from apps.orgs.models import SIGN_UP_ROLES, Organization
 from apps.orgs.roles import Permission
 from apps.orgs.signup.actions import sign_up_domains_set
@@ -22,10 +28,20 @@ SWITCHES = ("members_manage_services", "members_manage_tokens", "require_second_
 class OrganizationShown(serializers.Serializer[Organization]):
     """A tenant."""
 
+    example = {
+        "name": "Acme",
+        "slug": "acme",
+        "timezone": "Europe/Madrid",
+        "hosted_credentials": True,
+        "sign_up_domains": ["acme.example"],
+        "sign_up_role": "member",
+    }
+
     id = serializers.UUIDField()
     name = serializers.CharField()
     slug = serializers.CharField()
     timezone = serializers.CharField()
+    hosted_credentials = serializers.BooleanField(help_text="Whether its calls may use the installation's credentials.")
     sign_up_domains = serializers.ListField(child=serializers.CharField(), source="sign_up_domain_names")
     sign_up_role = serializers.CharField()
     suspended_at = Moment(allow_null=True)
@@ -35,6 +51,8 @@ class OrganizationShown(serializers.Serializer[Organization]):
 class OrganizationInput(Strict):
     """A new organization."""
 
+    example = {"name": "Acme", "slug": "acme", "timezone": "Europe/Madrid"}
+
     name = Text(max_length=100)
     slug = Text(max_length=50, help_text="Names it in commands and URLs.")
     timezone = Text(max_length=64, required=False, help_text="Such as Europe/Madrid; UTC if left out.")
@@ -43,9 +61,15 @@ class OrganizationInput(Strict):
 class OrganizationChange(Strict):
     """What changes of an organization."""
 
+    example = {"name": "Acme Industries", "timezone": "Europe/Berlin"}
+
     name = Text(max_length=100, required=False)
     slug = Text(max_length=50, required=False)
     timezone = Text(max_length=64, required=False)
+    hosted_credentials = Switch(
+        required=False,
+        help_text="Whether its calls may use the installation's credentials. For the installation's operators.",
+    )
     sign_up_domains = Texts(
         most=20,
         longest=253,
@@ -61,6 +85,8 @@ class OrganizationChange(Strict):
 class SettingsShown(serializers.Serializer[Organization]):
     """The settings of an organization."""
 
+    example = {"timezone": "Europe/Madrid", "members_manage_tokens": True}
+
     organization = serializers.UUIDField(source="id")
     timezone = serializers.CharField(help_text="By which its days and months begin.")
     members_manage_services = serializers.BooleanField()
@@ -70,6 +96,8 @@ class SettingsShown(serializers.Serializer[Organization]):
 
 class SettingsChange(Strict):
     """What changes of them."""
+
+    example = {"members_manage_tokens": True, "require_second_factor": False}
 
     timezone = Text(max_length=64, required=False)
     members_manage_services = Switch(required=False)
@@ -130,13 +158,15 @@ class OneOrganization(ApiView):
     @operation("Change or suspend an organization", takes=OrganizationChange, gives=OrganizationShown)
     def patch(self) -> Any:
         """As it is then."""
-        suspended, domains = self.given.pop("suspended", None), self.given.pop("sign_up_domains", None)
-        if suspended is not None and not self.access.is_platform_staff:
-            raise PermissionDenied(_("Only the installation's operators suspend an organization."))
+        suspended, hosted = self.given.pop("suspended", None), self.given.pop("hosted_credentials", None)
+        domains, is_staff = self.given.pop("sign_up_domains", None), self.access.is_platform_staff
+        if (suspended, hosted) != (None, None) and not is_staff:
+            raise PermissionDenied(_("Only the installation's operators suspend an organization, or entitle it."))
         organization_update(organization=self.row, actor=self.actor, **self.given)
+        if hosted is not None:
+            organization_entitle(organization=self.row, hosted_credentials=hosted, actor=self.actor)
         if domains is not None:
-            staff = self.access.is_platform_staff
-            sign_up_domains_set(organization=self.row, domains=domains, actor=self.actor, vouched=staff)
+            sign_up_domains_set(organization=self.row, domains=domains, actor=self.actor, vouched=is_staff)
         if suspended is not None:
             (organization_suspend if suspended else organization_resume)(organization=self.row, actor=self.actor)
         return self.find()
@@ -176,7 +206,4 @@ class Settings(ApiView):
 
 def visible_organizations(view: ApiView) -> QuerySet[Organization]:
     """One's own; for the installation's operators, all."""
-    own, rows = view.access.organization, Organization.objects.prefetch_related("sign_up_domains")
-    if own is not None:
-        return rows.filter(pk=own.pk)
-    return rows if view.access.is_platform_staff else rows.none()
+    return view.access.rows(Organization.objects.prefetch_related("sign_up_domains"), organization="pk")

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
-from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from apps.api.frame.examples import id_of
 from apps.api.frame.fields import Choice, Moment, Ref, Strict, Switch, Text, Texts, Whole
 from apps.api.frame.operations import operation
 from apps.api.frame.queries import PageQuery, SharedInput
@@ -92,12 +92,23 @@ class OrNull(serializers.ChoiceField):
 
 
 # One field for each rule of a policy: the classes are made of them.
-RulesShown: Any = type("RulesShown", (serializers.Serializer,), {"__doc__": "What a policy says.", **_shown()})
-RulesChange: Any = type("RulesChange", (Strict,), {"__doc__": "What changes of the rules of one place.", **_given()})
+_CAREFUL = {"allowed_models": ["gpt-*"], "requests_per_minute": 60, "max_output_tokens": 2000}
+RulesShown: Any = type(
+    "RulesShown",
+    (serializers.Serializer,),
+    {"__doc__": "What a policy says.", "example": _CAREFUL, **_shown()},
+)
+RulesChange: Any = type(
+    "RulesChange",
+    (Strict,),
+    {"__doc__": "What changes of the rules of one place.", "example": {"requests_per_minute": 60}, **_given()},
+)
 
 
 class PolicyShown(RulesShown):
     """Rules under a name."""
+
+    example = {"organization": id_of("organization"), "name": "careful", **_CAREFUL}
 
     id = serializers.UUIDField()
     organization = serializers.UUIDField(
@@ -107,17 +118,10 @@ class PolicyShown(RulesShown):
     created_at = Moment()
 
 
-@extend_schema_serializer(
-    examples=[
-        OpenApiExample(
-            "Careful",
-            {"name": "careful", "allowed_models": ["gpt-*"], "requests_per_minute": 60, "max_output_tokens": 2000},
-            request_only=True,
-        )
-    ]
-)
 class PolicyInput(RulesChange):
     """A new policy. It holds nowhere until it is attached."""
+
+    example = {"name": "careful", **_CAREFUL}
 
     organization = SharedInput().fields["organization"]
     name = Text(max_length=100)
@@ -125,6 +129,8 @@ class PolicyInput(RulesChange):
 
 class PolicyChange(RulesChange):
     """What changes of a policy, wherever it holds."""
+
+    example = {"requests_per_minute": 120, "max_output_tokens": None}
 
     name = Text(max_length=100, required=False)
 
@@ -188,6 +194,8 @@ class OnePolicy(ApiView):
 class AttachmentShown(serializers.Serializer[Attachment]):
     """A policy holds here."""
 
+    example = {"organization": id_of("organization"), "layer": "service", "service": id_of("service")}
+
     id = serializers.UUIDField()
     organization = serializers.UUIDField(source="organization_id", allow_null=True)
     policy = serializers.UUIDField(source="policy_id")
@@ -199,6 +207,8 @@ class AttachmentShown(serializers.Serializer[Attachment]):
 
 class AttachmentInput(Strict):
     """Where a policy shall hold, instead of the one that was attached there."""
+
+    example = {"policy": id_of("policy"), "layer": "service", "service": id_of("service")}
 
     policy = Ref(Policy)
     layer = Choice(choices=Layer.values)
@@ -276,6 +286,21 @@ class OneAttachment(ApiView):
 
 class EffectiveShown(serializers.Serializer[Any]):
     """What holds for a token there, and which layer says so."""
+
+    example = {
+        "layers": [{"layer": "service", "policy": "careful", "inline": False, "fields": _CAREFUL}],
+        "limits": [
+            {
+                "scope": "service",
+                "subject": id_of("service").replace("-", ""),
+                "kind": "requests",
+                "limit": 60,
+                "layer": "service",
+                "policy_name": "careful",
+            }
+        ],
+        "fields_held": {"max_output_tokens": {"value": 2000, "layer": "service", "policy": "careful"}},
+    }
 
     layers = serializers.ListField(
         child=serializers.DictField(), help_text="Every policy that holds, strongest first, with what it says."

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from django.utils.timezone import now
 from rest_framework import serializers
 
+from apps.api.frame.examples import id_of
 from apps.api.frame.fields import Choice, Moment, QuerySwitch, Strict, Switch, Text, Usd, Whole
 from apps.api.frame.operations import operation
 from apps.api.frame.queries import PageQuery, SharedInput
@@ -20,6 +21,17 @@ TIER_CHOICES = ("standard", *TIERS)
 
 class PriceShown(serializers.Serializer[Price]):
     """What a model costs, from a time on."""
+
+    example = {
+        "organization": id_of("organization"),
+        "provider": "openai",
+        "model": "house-chat",
+        "tier": "standard",
+        "above_input_tokens": 0,
+        "prices": {"input": "0.25", "output": "2.00"},
+        "source": "https://openai.com/api/pricing",
+        "note": "",
+    }
 
     id = serializers.UUIDField()
     organization = serializers.UUIDField(source="organization_id", allow_null=True, help_text="null: for all.")
@@ -56,6 +68,13 @@ PricesInput: Any = type(
 
 class PriceInput(SharedInput):
     """A price, from a time on."""
+
+    example = {
+        "provider": "openai",
+        "model": "house-chat",
+        "prices": {"input": "0.25", "output": "2"},
+        "effective_from": "2026-12-01T00:00:00Z",
+    }
 
     provider = Text(max_length=32)
     model = Text()

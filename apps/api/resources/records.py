@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from django.db import connection, transaction
 from django.http import StreamingHttpResponse
 from rest_framework import serializers
 
+from apps.api.frame.examples import example_of, id_of
 from apps.api.frame.fields import Choice, Moment, QuerySwitch, QueryWhole, Ref, RequestId, Strict, Text, Usd
 from apps.api.frame.operations import operation
 from apps.api.frame.queries import PageQuery
@@ -70,6 +72,44 @@ FORMATS = {"csv": "text/csv", "jsonl": "application/x-ndjson"}
 
 class RecordShown(serializers.ModelSerializer[RequestRecord]):
     """One request through the gateway, refusals included. Never what was asked or answered."""
+
+    example = {
+        "organization": id_of("organization"),
+        "service": id_of("service"),
+        "token": id_of("token"),
+        "credential": id_of("credential"),
+        "endpoint": "chat_completions",
+        "dialect": "openai",
+        "method": "POST",
+        "path": "/v1/chat/completions",
+        "model_asked": "gpt-5",
+        "model_served": "gpt-5-2026-08-07",
+        "provider": "openai",
+        "stream": True,
+        "status": 200,
+        "error_code": "",
+        "service_tier": "",
+        "input_tokens": 1200,
+        "cache_read_tokens": 0,
+        "output_tokens": 34,
+        "first_byte_us": 412_000,
+        "total_us": 1_935_000,
+        "upstream_us": 1_934_200,
+        "gateway_us": 800,
+        "bytes_in": 5120,
+        "bytes_out": 9874,
+        "client_address": "192.0.2.7",
+        "user_agent": "OpenAI/Python 3.52.0",
+        "end_user": "customer-17",
+        "client_request_id": "",
+        "upstream_request_id": "req_abc123",
+        "tags": ["team=support"],
+        "attempts": [
+            {"credential": "main", "provider": "openai", "model": "gpt-5", "status": 200, "total_us": 1_934_200}
+        ],
+        "cost_usd": "0.00184",
+        "price_ids": [id_of("price")],
+    }
 
     id = RequestId()
     organization = serializers.UUIDField(source="organization_id", allow_null=True)
@@ -162,13 +202,20 @@ class OneRecord(RecordView):
         return self.row
 
 
+def _exported(form: str) -> str:
+    return (head(form) + written([example_of(RecordShown)], form)).decode()
+
+
+EXPORTS = {kind: partial(_exported, form) for form, kind in FORMATS.items()}
+
+
 class RecordExport(ApiView):
     """All of them, as a stream."""
 
     tag = "Records"
     permissions: ClassVar = {"GET": Permission.RECORDS_READ}
 
-    @operation("Export request records", query=ExportQuery, text=" ".join(FORMATS.values()))
+    @operation("Export request records", query=ExportQuery, text=EXPORTS)
     def get(self) -> Any:
         """Newest first, read and sent in small batches: as many as there are, in little memory."""
         form, filters, scope = self.query["format"], filters_of(self), self.access.scope
@@ -190,13 +237,13 @@ class Batches:
 
     def synchronous(self) -> Iterator[bytes]:
         """For a server that waits in a thread."""
-        yield self._head()
+        yield head(self._form)
         while (text := self._next()) is not None:
             yield text
 
     async def asynchronous(self) -> AsyncIterator[bytes]:
         """For a server that does not."""
-        yield self._head()
+        yield head(self._form)
         while (text := await sync_to_async(self._next_alone, thread_sensitive=False)()) is not None:
             yield text
 
@@ -217,8 +264,10 @@ class Batches:
         self._after = found[-1].pk
         return written([dict(RecordShown(record).data) for record in found], self._form)
 
-    def _head(self) -> bytes:
-        return _csv_lines([RecordShown.Meta.fields]) if self._form == "csv" else b""
+
+def head(form: str) -> bytes:
+    """What comes before all records."""
+    return _csv_lines([RecordShown.Meta.fields]) if form == "csv" else b""
 
 
 def written(records: Sequence[dict[str, Any]], form: str) -> bytes:

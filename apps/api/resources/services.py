@@ -2,7 +2,6 @@
 
 from typing import Any, ClassVar
 
-from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from apps.api.frame.fields import Moment, QuerySwitch, Strict, Switch, Text
@@ -13,19 +12,11 @@ from apps.orgs.roles import Permission
 from apps.services.actions import service_create, service_disable, service_enable, service_update
 from apps.services.models import Service
 
-EXAMPLE = {
-    "id": "0198f0a1-b2c3-7d4e-8f00-112233445566",
-    "organization": "0198f0a1-0000-7d4e-8f00-112233445566",
-    "name": "Support chat",
-    "enabled": True,
-    "disabled_at": None,
-    "created_at": "2026-11-21T15:00:00Z",
-}
 
-
-@extend_schema_serializer(examples=[OpenApiExample("A service", EXAMPLE, response_only=True)])
 class ServiceShown(serializers.Serializer[Service]):
     """A client application of an organization."""
+
+    example = {"name": "Support chat", "enabled": True}
 
     id = serializers.UUIDField()
     organization = serializers.UUIDField(source="organization_id")
@@ -39,16 +30,18 @@ class ServiceShown(serializers.Serializer[Service]):
         return service.disabled_at is None
 
 
-@extend_schema_serializer(examples=[OpenApiExample("A service", {"name": "Support chat"}, request_only=True)])
 class ServiceInput(OwnedInput):
     """A new service."""
+
+    example = {"name": "Support chat"}
 
     name = Text(max_length=100, help_text="Once in its organization.")
 
 
-@extend_schema_serializer(examples=[OpenApiExample("Refuse its tokens", {"enabled": False}, request_only=True)])
 class ServiceChange(Strict):
     """What changes of a service."""
+
+    example = {"enabled": False}
 
     name = Text(max_length=100, required=False)
     enabled = Switch(required=False, help_text="false: all its tokens are refused from now on.")

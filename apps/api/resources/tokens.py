@@ -4,9 +4,9 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.utils.timezone import now
-from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from apps.api.frame.examples import LATER, MOMENT, id_of
 from apps.api.frame.fields import Choice, Moment, Ref, Strict, Text, Texts, Whole
 from apps.api.frame.operations import operation
 from apps.api.frame.queries import PageQuery
@@ -19,6 +19,15 @@ from apps.services.models import Service, Token, TokenState
 
 class TokenShown(serializers.Serializer[Token]):
     """A token, without the token itself."""
+
+    example = {
+        "name": "production",
+        "masked": "tg_live_…wxyz",
+        "scopes": ["chat_completions"],
+        "state": "live",
+        "expires_at": LATER,
+        "last_used_at": MOMENT,
+    }
 
     id = serializers.UUIDField()
     organization = serializers.UUIDField(source="organization_id")
@@ -42,6 +51,8 @@ class TokenShown(serializers.Serializer[Token]):
 class TokenIssued(TokenShown):
     """A token with the token itself: shown this once."""
 
+    example = {"token": "tg_live_…the whole token, this once…wxyz"}
+
     token = serializers.SerializerMethodField(help_text="The token. Keep it now: it is not shown again.")
 
     def get_token(self, _token: Token) -> str:
@@ -49,22 +60,10 @@ class TokenIssued(TokenShown):
         return str(self.context["plaintext"])
 
 
-@extend_schema_serializer(
-    examples=[
-        OpenApiExample(
-            "For a year, chat alone",
-            {
-                "service": "0198f0a1-b2c3-7d4e-8f00-112233445566",
-                "name": "production",
-                "scopes": ["chat_completions"],
-                "expires_at": "2027-11-21T00:00:00Z",
-            },
-            request_only=True,
-        )
-    ]
-)
 class TokenInput(Strict):
     """A new token."""
+
+    example = {"service": id_of("service"), "name": "production", "scopes": ["chat_completions"], "expires_at": LATER}
 
     service = Ref(Service, help_text="The service that calls with it.")
     name = Text(max_length=100)
@@ -76,6 +75,8 @@ class TokenInput(Strict):
 
 class TokenRotationInput(Strict):
     """How a token is replaced."""
+
+    example = {"grace_seconds": 86_400}
 
     grace_seconds = Whole(
         required=False,

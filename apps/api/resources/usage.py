@@ -42,6 +42,16 @@ class UsageQuery(Strict):
 class UsageRowShown(serializers.Serializer[Any]):
     """One group in one bucket."""
 
+    example = {
+        "group": {"model": "gpt-5"},
+        "requests": 1204,
+        "failed": 3,
+        "input_tokens": 911_000,
+        "cached_tokens": 120_500,
+        "output_tokens": 84_200,
+        "cost_usd": "1.98075",
+    }
+
     starts_at = Moment(help_text="The bucket's beginning, by the organization's time zone.")
     group = serializers.DictField(child=serializers.CharField(allow_null=True))
     requests = serializers.IntegerField()
@@ -54,6 +64,8 @@ class UsageRowShown(serializers.Serializer[Any]):
 
 class UsageShown(serializers.Serializer[Any]):
     """What was used."""
+
+    example = {"since": "2026-11-14T15:00:00Z", "source": "records"}
 
     since = Moment()
     until = Moment()

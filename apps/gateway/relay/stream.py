@@ -12,7 +12,9 @@ from apps.gateway.relay.refusals import relay_early_refusal
 from apps.gateway.relay.sending import STREAM_HEADERS, send_chunk, send_head
 from apps.gateway.relay.unanswered import Unanswered
 from apps.gateway.relay.usage import take_usage
+from apps.gateway.relay.whole import is_mended
 from apps.gateway.server import Client
+from apps.gateway.streams import MendedChatMeter, StreamMeter
 from apps.gateway.translation.stream import Passing
 from apps.gateway.watch import Watch
 from apps.providers.reasons import stream_reason
@@ -29,9 +31,7 @@ async def relay_stream(exchange: Exchange, call: Call, headers: Headers, chunks:
     if endpoint.stream_type:
         headers = [*(pair for pair in headers if pair[0] != b"content-type"), (b"content-type", endpoint.stream_type)]
     native = way is endpoint
-    measured = way.meter(
-        hide_usage=native and endpoint.usage_on_request and not call.head.asks_for_usage, answers=call.head.answers
-    )
+    measured = _meter(exchange, call, native=native)
     meter: Passing = measured if native else call.translation.stream(way, measured)
     wanted = call.token.governor.policy.fallback_on
     begun = speaks = False
@@ -81,6 +81,17 @@ async def relay_stream(exchange: Exchange, call: Call, headers: Headers, chunks:
             exchange.forget_usage()
         exchange.events, exchange.is_inside_event = meter.events, meter.is_inside_event
         raise
+
+
+def _meter(exchange: Exchange, call: Call, *, native: bool) -> StreamMeter:
+    """What reads the provider's stream."""
+    way, hides = exchange.attempts[-1].way, native and call.target.endpoint.usage_on_request
+    hide_usage = hides and not call.head.asks_for_usage
+    if native and is_mended(exchange, call):
+        # Of Azure's own paths alone the model stands in one.
+        takes_filters = call.target.model is not None
+        return MendedChatMeter(hide_usage=hide_usage, answers=call.head.answers, takes_filters=takes_filters)
+    return way.meter(hide_usage=hide_usage, answers=call.head.answers)
 
 
 async def _unsaid(

@@ -10,8 +10,10 @@ from apps.gateway.relay.chunks import Chunks
 from apps.gateway.relay.sending import JSON, send_chunk, send_head
 from apps.gateway.relay.unanswered import Unanswered
 from apps.gateway.relay.usage import learn, made_usage
+from apps.gateway.surfaces import CHAT_COMPLETIONS
 from apps.gateway.watch import Watch
 from apps.providers.reasons import answer_reason
+from apps.providers.translation.chat.mending import mended_answer
 from apps.providers.usage import Usage
 
 # An answer up to this size is read whole before its first byte leaves. Larger ones are relayed as they come.
@@ -44,6 +46,8 @@ async def relay_whole(exchange: Exchange, call: Call, headers: Headers, chunks: 
     if not native:
         body = call.translation.answer(way, body, exchange.usage)
         headers.append(JSON)
+    elif is_mended(exchange, call):
+        body = mended_answer(body)
     headers.append((b"content-length", b"%d" % len(body)))
     if reason and reason in wanted:
         raise Unanswered(Failure("content", reason), status=200, body=body, headers=headers)
@@ -54,6 +58,11 @@ async def relay_whole(exchange: Exchange, call: Call, headers: Headers, chunks: 
     if exchange.cost_usd is not None and not call.token.governor.policy.hide_served:
         headers.append((b"x-tollgate-cost-usd", exchange.cost_usd.encode()))
     await exchange.answer(200, headers, body)
+
+
+def is_mended(exchange: Exchange, call: Call) -> bool:
+    """Whether a provider's own chat may have to be put right for clients of OpenAI's."""
+    return call.target.endpoint is CHAT_COMPLETIONS and exchange.attempts[-1].route.credential.kind.mends_chats
 
 
 async def _relay_large(

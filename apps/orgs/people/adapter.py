@@ -9,6 +9,7 @@ from allauth.core import context as current
 from allauth.mfa.adapter import DefaultMFAAdapter
 from django.conf import settings
 from django.contrib import messages
+from django.core.mail import EmailMessage
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.urls import reverse
@@ -20,8 +21,8 @@ from apps.core.web import request_address
 from apps.orgs.actions import user_password_set
 from apps.orgs.models import User
 from apps.orgs.people.mail import mail_is_configured, mail_soon
+from apps.orgs.people.sessions import NO_ADDRESS
 
-NO_ADDRESS = "0.0.0.0"  # noqa: S104 - for sessions that came over a socket without addresses; nothing is bound
 # Secrets of second factors lie in a JSON column without an id of their own before they are saved.
 _PLACE = Place(table="mfa_authenticator", row=UUID(int=0), column="data", organization=None)
 
@@ -82,8 +83,13 @@ class PeopleAdapter(DefaultAccountAdapter):
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Render it now and send it soon; without a mail server, nothing is sent."""
         if mail_is_configured():
-            facts = {"request": current.request, "email": email, "public_url": settings.PUBLIC_URL, **context}
-            mail_soon(self.render_mail(template_prefix, email, facts))
+            mail_soon(self.written_mail(template_prefix, email, context))
+
+    def written_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> EmailMessage:
+        """An e-mail as it would be sent."""
+        facts = {"request": current.request, "email": email, "public_url": settings.PUBLIC_URL, **context}
+        message: EmailMessage = self.render_mail(template_prefix, email, facts)
+        return message
 
 
 class SecondFactorAdapter(DefaultMFAAdapter):

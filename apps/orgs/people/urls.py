@@ -16,7 +16,7 @@ from django.urls import URLPattern, path, re_path
 from apps.core.web import View, limited
 from apps.orgs.people import views
 from apps.orgs.people.forms import ConfirmByCodeForm, SecondFactorForm
-from apps.orgs.people.views import by_password, person_asked, private, sign_in_page
+from apps.orgs.people.views import adding_a_factor, by_password, person_asked, private, sign_in_page
 from apps.orgs.signup import views as sign_up
 
 type Around = Callable[[View], View]
@@ -82,7 +82,7 @@ urlpatterns = [
     _page("account/sessions/<int:session_id>/end/", views.end_session, "people_end_session", *_own),
     # Second factors
     _page("account/security/", second_factor.index, "mfa_index"),
-    _page("account/security/app/", totp.activate_totp, "mfa_activate_totp", *_confirm),
+    _page("account/security/app/", totp.activate_totp, "mfa_activate_totp", *_confirm, adding_a_factor),
     _page("account/security/app/remove/", totp.deactivate_totp, "mfa_deactivate_totp", *_own),
     _page("account/security/recovery-codes/", recovery_codes.view_recovery_codes, "mfa_view_recovery_codes"),
     _page(
@@ -92,7 +92,7 @@ urlpatterns = [
         *_own,
     ),
     _page("account/security/passkeys/", passkeys.list_webauthn, "mfa_list_webauthn"),
-    _page("account/security/passkeys/add/", passkeys.add_webauthn, "mfa_add_webauthn", *_own),
+    _page("account/security/passkeys/add/", passkeys.add_webauthn, "mfa_add_webauthn", *_own, adding_a_factor),
     _page("account/security/passkeys/<int:pk>/", passkeys.edit_webauthn, "mfa_edit_webauthn", *_own),
     _page("account/security/passkeys/<int:pk>/remove/", passkeys.remove_webauthn, "mfa_remove_webauthn", *_own),
 ]

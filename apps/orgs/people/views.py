@@ -6,6 +6,7 @@ from typing import Any, cast
 from urllib.parse import urlencode
 
 import redis
+from allauth.account.internal.flows.login import record_authentication
 from allauth.account.utils import perform_login
 from allauth.usersessions.models import UserSession
 from django.conf import settings
@@ -28,7 +29,7 @@ from apps.orgs.actions import SignInRefusedError, sign_in_link_check, sign_in_li
 from apps.orgs.models import Membership, User
 from apps.orgs.people.adapter import person_actor
 from apps.orgs.people.forms import ProfileForm
-from apps.orgs.people.middleware import has_second_factor
+from apps.orgs.people.middleware import factors_of, has_second_factor
 from apps.orgs.people.passwords import passwords_are_allowed
 from apps.orgs.people.sessions import session_end, sessions_end, sessions_of
 from apps.orgs.selectors import sign_in_link_for
@@ -101,6 +102,21 @@ def person_asked(request: HttpRequest) -> str:
     """Whose code is being guessed: who is half signed in, or signed in."""
     pending = request.session.get("account_login") or {}
     return str(pending.get("user_pk") or request.user.pk or request_address(request) or "local")
+
+
+def adding_a_factor(view: View) -> View:
+    """A page where one is added. Who adds one has just used it: the session has given it, and is not asked for it again."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        before = {factor.pk for factor in factors_of(request.user)}
+        response = view(request, *args, **kwargs)
+        for factor in factors_of(request.user):
+            if factor.pk not in before:
+                record_authentication(request, request.user, "mfa", id=factor.pk, type=factor.type)
+        return response
+
+    return wrapped
 
 
 # --- Signing in ---

@@ -310,10 +310,10 @@ def _activate(known: DirectoryUser, actor: Actor) -> None:
 
 def _deactivate(known: DirectoryUser, actor: Actor) -> None:
     """All that lets the person in ends with the transaction: membership, keys, sessions, and the account if it is nobody else's."""
-    keys_revoke_of(user=known.user, organization=known.organization, actor=actor)
     membership = Membership.objects.filter(user=known.user, organization=known.organization_id).first()
     if membership is not None:
         member_end(membership=membership, actor=actor)
+    keys_revoke_of(user=known.user, organization=known.organization, actor=actor)  # also of who was no member any more
     former_member_note(organization=known.organization, user=known.user)
     known.active = False
     known.role_given = ""

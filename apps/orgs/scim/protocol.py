@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.http import JsonResponse
@@ -25,16 +25,19 @@ _EMAIL = re.compile(r"^emails(?:\[[^\]]*\])?(?:\.value)?$", re.IGNORECASE)
 
 
 class ScimError(Exception):
-    """An answer of the 400s, in SCIM's form."""
+    """An answer of the 400s and 500s, in SCIM's form."""
 
-    def __init__(self, status: int, detail: str, scim_type: str = "") -> None:
+    def __init__(self, status: int, detail: str, scim_type: str = "", headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
-        self.status, self.scim_type = status, scim_type
+        self.status, self.scim_type, self.headers = status, scim_type, headers or {}
 
     def response(self) -> JsonResponse:
         """As RFC 7644, section 3.12, has it."""
         body = {"schemas": [ERROR], "status": str(self.status), "detail": str(self)}
-        return answer(body | ({"scimType": self.scim_type} if self.scim_type else {}), status=self.status)
+        response = answer(body | ({"scimType": self.scim_type} if self.scim_type else {}), status=self.status)
+        for name, value in self.headers.items():
+            response[name] = value
+        return response
 
 
 def answer(body: Json, *, status: int = 200) -> JsonResponse:

@@ -4,11 +4,13 @@ Everything is at the door (apps.core.tenancy), for the one organization that the
 and one that the directory has switched off belongs to none.
 """
 
+import logging
 from collections.abc import Callable
 from uuid import UUID
 
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, ValidationError
-from django.db import models, transaction
+from django.db import InterfaceError, OperationalError, models, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.decorators import method_decorator
@@ -19,7 +21,7 @@ from django.views.decorators.csrf import csrf_exempt
 from apps.core.actor import Actor
 from apps.core.rows import one_sentence
 from apps.core.tenancy import at_the_door
-from apps.core.web import request_address
+from apps.core.web import API, API_FAILED, counted_address, request_address, wait
 from apps.orgs.models import Organization, User
 from apps.orgs.scim import protocol
 from apps.orgs.scim.actions import (
@@ -44,6 +46,8 @@ from apps.orgs.scim.selectors import (
     directory_users,
 )
 
+log = logging.getLogger(__name__)
+
 _READING = ("GET", "HEAD", "OPTIONS")
 
 
@@ -57,6 +61,7 @@ class ScimView(View):
     def dispatch(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
         """All or nothing, for who has a token."""
         try:
+            _check(wait(request, API_FAILED, counted_address(request), settings.API_FAILURE_LIMIT, counting=False))
             with at_the_door(), transaction.atomic():
                 self._authenticate(request)
                 if request.method not in _READING:
@@ -64,16 +69,17 @@ class ScimView(View):
                     directory_take_turns(self.organization)
                 return super().dispatch(request, *args, **kwargs)
         except ScimError as error:
-            response = error.response()
-            if error.status == 401:
-                response["WWW-Authenticate"] = 'Bearer realm="Tollgate"'
-            return response
+            return error.response()
         except TakenError as error:
             return ScimError(409, str(error), "uniqueness").response()
         except ValidationError as error:
             return ScimError(400, one_sentence(error), "invalidValue").response()
         except RequestDataTooBig:
             return ScimError(413, _("The body is too large.")).response()
+        except (OperationalError, InterfaceError):
+            log.exception("SCIM: the database cannot be reached")
+            again = {"Retry-After": "5"}
+            return ScimError(503, _("The database cannot be reached: try again."), headers=again).response()
 
     def http_method_not_allowed(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:  # noqa: ARG002 - Django's signature
         """In SCIM's form too."""
@@ -83,7 +89,13 @@ class ScimView(View):
         scheme, _space, plaintext = request.headers.get("Authorization", "").partition(" ")
         token = directory_token(plaintext.strip()) if scheme.lower() == "bearer" else None
         if token is None:
-            raise ScimError(401, _("This takes a directory token (tg_scim_…), which was not revoked."))
+            _check(wait(request, API_FAILED, counted_address(request), settings.API_FAILURE_LIMIT))
+            raise ScimError(
+                401,
+                _("This takes a directory token (tg_scim_…), which was not revoked."),
+                headers={"WWW-Authenticate": 'Bearer realm="Tollgate"'},
+            )
+        _check(wait(request, API, f"directory:{token.pk}", settings.API_RATE_LIMIT))
         self.organization = token.organization
         self.actor = Actor(door="api", label=f"{token.name} ({token.masked})", address=request_address(request))
 
@@ -268,6 +280,13 @@ class About(ScimView):
 def nowhere(_request: HttpRequest) -> HttpResponse:
     """Every other address: not found, to whoever asks."""
     return ScimError(404, _("There is no such resource.")).response()
+
+
+def _check(seconds: int | None) -> None:
+    """Raises ScimError for who has to wait."""
+    if seconds is not None:
+        message = _("Too many requests: try again in %(seconds)d s.") % {"seconds": seconds}
+        raise ScimError(429, message, headers={"Retry-After": str(seconds)})
 
 
 def _asked[R: models.Model](

@@ -114,7 +114,7 @@ def _said(answer: Any) -> Said:
         calls=tuple(
             Call(call.id, call.function.name, json.loads(call.function.arguments)) for call in message.tool_calls or ()
         ),
-        thoughts=extra.get("reasoning_content") or "",
+        thoughts=extra.get("reasoning_content") or extra.get("reasoning") or "",
         finish=choice.finish_reason,
         tokens=(usage.prompt_tokens, usage.completion_tokens),
         logprob=choice.logprobs.content[0].logprob if choice.logprobs and choice.logprobs.content else None,

@@ -9,10 +9,11 @@ from tests.sdk.replies import CACHED, FAILING, INPUT, PROOF, Json, Reply, Seen, 
 from tests.support import contents
 from tests.support.provider import Received
 
+DIALECT = "gemini"
 PATH = ":generateContent"
 STREAM_PATH = ":streamGenerateContent"
 IDS = ""
-PROVES = True
+PROVES = TELLS = COUNTS = True
 OVERLOAD = 503
 _FINISHES = {"": "STOP", "cut": "MAX_TOKENS", "filtered": "SAFETY"}
 _STAND_IN = "skip_thought_signature_validator"
@@ -48,7 +49,6 @@ def camel(value: Any, *, is_data: bool = False) -> Any:
 def read(received: Received) -> Seen:
     body = camel(received.json)
     only(body, *_FIELDS)
-    need(received.header("x-goog-api-key"), "no key")
     config = body.get("generationConfig") or {}
     only(config, *_CONFIG, at="generationConfig.")
     seen = Seen(stream=STREAM_PATH in received.path)

@@ -10,9 +10,10 @@ from tests.support import messages
 from tests.support.messages import named
 from tests.support.provider import Received
 
-PATH = "/v1/messages"
+DIALECT = "messages"
+PATH = STREAM_PATH = "/v1/messages"
 IDS = "toolu_"
-PROVES = True
+PROVES = TELLS = COUNTS = True
 OVERLOAD = 529
 _FIELDS = (
     *("model", "messages", "system", "max_tokens", "tools", "tool_choice", "thinking", "output_config", "stream"),
@@ -23,7 +24,7 @@ _FIELDS = (
 def read(received: Received) -> Seen:
     body = received.json
     only(body, *_FIELDS)
-    need(received.header("x-api-key") and received.header("anthropic-version"), "no key, or no version")
+    need(received.header("anthropic-version"), "no version")
     need(isinstance(body.get("max_tokens"), int), "max_tokens: Field required")
     seen = Seen(stream=body.get("stream") is True, system=_joined(body.get("system") or ""))
     seen.stop = body.get("stop_sequences") or []

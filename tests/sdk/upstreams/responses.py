@@ -23,9 +23,10 @@ from tests.sdk.upstreams.chat import data_url
 from tests.support.bodies import error, event
 from tests.support.provider import Received
 
-PATH = "/responses"
+DIALECT = "responses"
+PATH = STREAM_PATH = "/responses"
 IDS = "call_"
-PROVES = True
+PROVES = TELLS = COUNTS = True
 OVERLOAD = 503
 _FIELDS = (
     *("model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "text", "reasoning", "include"),
@@ -36,7 +37,6 @@ _FIELDS = (
 def read(received: Received) -> Seen:
     body = received.json
     only(body, *_FIELDS)
-    need(received.header("authorization"), "no key")
     seen = Seen(stream=body.get("stream") is True, system=body.get("instructions") or "")
     reasoning = body.get("reasoning") or {}
     only(reasoning, "effort", "summary", at="reasoning.")

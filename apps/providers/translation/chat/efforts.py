@@ -1,6 +1,6 @@
 """How much a model shall think, in the words that its provider takes. Pure."""
 
-from apps.providers.translation.chat.providers import habits_of
+from apps.providers.translation.chat.providers import Efforts, habits_of
 from apps.providers.translation.efforts import effort_of
 from apps.providers.translation.form import Json, Reasoning, Request, Thinking, ToolCall
 from apps.providers.translation.losses import Losses
@@ -25,7 +25,7 @@ def reasoning_fields(request: Request, upstream: Upstream, losses: Losses) -> Js
             losses.hint(_FIELD)
         return {}
     habits = habits_of(upstream)
-    if habits.efforts == "listed" and not upstream.efforts:
+    if not upstream.efforts and _is_unsure(habits.efforts, upstream):
         losses.hint(_FIELD)
         return {}
     fields: Json = {}
@@ -37,10 +37,15 @@ def reasoning_fields(request: Request, upstream: Upstream, losses: Losses) -> Js
     return fields | {_FIELD: effort} if effort else fields
 
 
+def _is_unsure(efforts: Efforts, upstream: Upstream) -> bool:
+    """Whether the provider might refuse to be told how much to think."""
+    return efforts == "listed" or (efforts == "known" and "reasoning" not in upstream.caps)
+
+
 def _cannot_think(request: Request, upstream: Upstream) -> bool:
     """Whether calls lack the thoughts that led to them, as where another model has made them, and the provider refuses that."""
     habits = habits_of(upstream)
-    if not habits.keeps_thoughts or upstream.efforts or upstream.lacks("reasoning"):
+    if not habits.needs_thoughts or upstream.efforts or upstream.lacks("reasoning"):
         return False
     return any(
         any(isinstance(part, ToolCall) for part in message.parts)

@@ -25,8 +25,12 @@ def read_error(status: int, body: bytes) -> Failed:
 
 
 def failure_in(said: dict[str, Any]) -> Failed | None:
-    """The failure that a part of a stream, or an answer of status 200, tells; None if it tells none."""
-    if not said.get("error") and said.get("object") != "error":
+    """The failure that a part of a stream, or an answer of status 200, tells; None if it tells none.
+
+    A message that is no part of an answer is one, as Cohere's are.
+    """
+    is_message = "choices" not in said and isinstance(said.get("message"), str)
+    if not said.get("error") and said.get("object") != "error" and not is_message:
         choices = said.get("choices")
         first = choices[0] if isinstance(choices, list) and choices else None
         if not isinstance(first, dict) or not first.get("error"):

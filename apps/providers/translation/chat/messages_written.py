@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from apps.providers.translation.chat.parts_written import PartWriter
+from apps.providers.translation.chat.suiting import thoughts_first
 from apps.providers.translation.chat.thoughts import NAME, call_extra, details_of
 from apps.providers.translation.chat.tool_ids import taken_id
 from apps.providers.translation.form import (
@@ -97,7 +98,7 @@ class _Messages:
             written["refusal"] = refusal
         thoughts = [part for part in message.parts if isinstance(part, Thinking)]
         if thoughts:
-            written |= self._thoughts(thoughts, with_text=with_thoughts)
+            written |= self._thoughts(thoughts, written["content"], with_text=with_thoughts)
         calls = [part for part in message.parts if isinstance(part, ToolCall)]
         if calls:
             written["tool_calls"] = [self._call(call, path) for call in calls]
@@ -121,13 +122,17 @@ class _Messages:
                     self._losses.meaning(f"{path}.content[{place}]", "Send it in a turn of the user.")
         return self._parts.joined(texts, "\n\n")
 
-    def _thoughts(self, thoughts: Sequence[Thinking], *, with_text: bool) -> Json:
-        """Those that the provider wants back; it makes nothing of the others, which is no loss."""
+    def _thoughts(self, thoughts: Sequence[Thinking], said: str, *, with_text: bool) -> Json:
+        """Those that the provider wants back; it makes nothing of the others, which is no loss. `said`: what follows on them."""
         own = [thought for thought in thoughts if thought.origin == NAME and thought.signature]
         if self._habits.keeps_details and own:
             return {"reasoning_details": details_of(own)}
         text = "\n\n".join(thought.text for thought in thoughts if thought.text)
-        return {"reasoning_content": text} if self._habits.keeps_thoughts and with_text and text else {}
+        if not text or not with_text or not self._habits.returns or self._upstream.lacks("reasoning"):
+            return {}
+        if self._habits.returns == "parts":
+            return {"content": thoughts_first(text, said)}
+        return {self._habits.returns: text}
 
     def _call(self, call: ToolCall, path: str) -> Json:
         self._parts.lose_mark(call.cache)

@@ -18,7 +18,7 @@ _COMMON = frozenset(
 _OPENAIS = _COMMON | {"verbosity", "refusal", "custom", "allowed_tools", "file_ids"}
 
 type Breakpoints = Literal["", "prompt_cache_breakpoint", "cache_control"]
-type Efforts = Literal["any", "listed", "thinking"]
+type Efforts = Literal["any", "listed", "known", "thinking"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +30,13 @@ class Habits:
     seed: str = "seed"
     forced: str = "required"  # its word for: some tool must be called
     tiers: frozenset[str] = frozenset()  # of service, beside its standard one
-    # How it is told how much to think: `reasoning_effort`; that, but of models alone whose row lists efforts; a switch `thinking`.
+    # How it is told how much to think: `reasoning_effort`; that, but of models alone whose row lists efforts, or says that they
+    # think; a switch `thinking`.
     efforts: Efforts = "any"
     offered: tuple[str, ...] = ("none", "low", "medium", "high")  # efforts of models whose row lists none
-    keeps_thoughts: bool = False  # wants them back, as `reasoning_content`, with the calls that they led to
+    # How it takes back thoughts with the calls that they led to: under this name, or as parts of the content; empty: not at all.
+    returns: Literal["", "reasoning_content", "reasoning", "parts"] = ""
+    needs_thoughts: bool = False  # refuses calls without them, while it thinks
     keeps_details: bool = False  # wants signatures back as it has sent them
     marks: Breakpoints = ""  # how it is told up to where the prompt may be kept
     documents: Literal["file", "document_url"] = "file"
@@ -41,6 +44,7 @@ class Habits:
     is_strict_in_order: bool = False  # one turn after the other, none of the user's after a tool's
     tool_id: re.Pattern[str] | None = None  # what the id of a call must look like
     empty: str | None = None  # the content of an assistant's message that has none
+    is_strict_in_fields: bool = False  # refuses those of messages that it does not know, be they null
     prefills: bool = False  # goes on with an assistant's last message, once it is marked as `prefix`
 
 
@@ -64,9 +68,11 @@ _HABITS: Mapping[str, Habits] = {
         efforts="listed",
         documents="document_url",
         is_strict_in_order=True,
+        is_strict_in_fields=True,
         tool_id=re.compile(r"[a-zA-Z0-9]{9}"),
         empty="",
         prefills=True,
+        returns="parts",
     ),
     "cohere": Habits(takes=frozenset({"seed"}), offered=("none", "high"), schemas="json_object"),
     "groq": Habits(takes=frozenset({"seed", "user", "parallel_tool_calls", "named_tool"}), tiers=frozenset({"flex"})),
@@ -74,9 +80,16 @@ _HABITS: Mapping[str, Habits] = {
         takes=frozenset({"logprobs", "named_tool"}),
         efforts="thinking",
         offered=("none", "low", "high", "max"),
-        keeps_thoughts=True,
+        returns="reasoning_content",
+        needs_thoughts=True,
     ),
-    "moonshot": Habits(takes=frozenset({"n", "files"}), efforts="thinking", offered=(), keeps_thoughts=True),
+    "moonshot": Habits(
+        takes=frozenset({"n", "files"}),
+        efforts="thinking",
+        offered=(),
+        returns="reasoning_content",
+        needs_thoughts=True,
+    ),
     "xai": Habits(efforts="listed"),
     "cerebras": Habits(takes=frozenset({"logprobs", "seed", "user", "parallel_tool_calls", "named_tool"})),
     "together": Habits(takes=_COMMON | {"top_k"}),
@@ -89,7 +102,9 @@ _HABITS: Mapping[str, Habits] = {
         prefills=True,
     ),
     # Refuses to let a model think that cannot, and does not heed tool_choice.
-    "ollama": Habits(takes=frozenset({"seed", "user", "name"}), efforts="listed", forced=""),
+    "ollama": Habits(
+        takes=frozenset({"seed", "user", "name", "logprobs"}), efforts="known", forced="", returns="reasoning"
+    ),
     "openai_compatible": Habits(takes=_COMMON | {"top_k"}, keeps_details=True),
 }
 _OTHERS = Habits()
@@ -99,7 +114,12 @@ _GPT = re.compile(r"gpt-(\d+)(?:\.(\d+))?(?:-|$)")
 
 def habits_of(upstream: Upstream) -> Habits:
     """What the provider takes."""
-    return _HABITS.get(upstream.provider, _OTHERS)
+    return habits_named(upstream.provider)
+
+
+def habits_named(provider: str) -> Habits:
+    """What a provider takes, by its name."""
+    return _HABITS.get(provider, _OTHERS)
 
 
 def marks_of(upstream: Upstream) -> Breakpoints:
