@@ -15,7 +15,9 @@ from apps.launch.foundation import foundation
 
 SERVICES = ("DATABASE_URL", "REDIS_URL")
 KEYS = ("SECRET_KEY", "SEALING_KEYS")
-VARIABLES = (*SERVICES, *KEYS, "ALLOWED_HOSTS", "PUBLIC_URL")
+# What commands beside a running `up` take from it: they act on the same installation, by the same rules.
+RULES = ("TENANCY", "TOLLGATE_EXTRA_APPS", "TOLLGATE_EXTRA_URLS", "EMAIL_URL", "DEFAULT_FROM_EMAIL")
+VARIABLES = (*SERVICES, *KEYS, "ALLOWED_HOSTS", "PUBLIC_URL", *RULES)
 
 # These read and write no data: they get URLs that lead nowhere, and keys that nothing is kept under.
 _NEED_NOTHING = frozenset(

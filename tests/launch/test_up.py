@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def first(folder: Path) -> Iterator[Up]:
-    with up(folder) as running:
+    with up(folder, TENANCY="multi") as running:
         yield running.running()
 
 
@@ -90,6 +90,14 @@ def test_other_commands_find_the_running_services(first: Up, folder: Path, token
     assert issued.returncode == 0, issued.stderr
     assert chat(first, issued.stdout.strip()) == 200
     assert len(list(working_in(folder / "valkey", "valkey-server"))) == 1
+
+
+def test_other_commands_go_by_the_same_tenancy(first: Up, folder: Path) -> None:
+    """Or whoever owns a second organization would run the whole installation."""
+    made = manage("setup", "--org", "Acme", "--email", "ana@acme.test", data_dir=folder)
+    assert made.returncode == 0, made.stderr
+
+    assert manage("platform_staff", data_dir=folder).stdout == ""
 
 
 def test_a_second_up_on_the_same_folder_is_refused_with_the_reason(first: Up, folder: Path) -> None:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.providers.translation.chat.mending import mended_answer, mended_event, needs_mending
@@ -120,6 +120,7 @@ def test_a_failure_that_clients_can_read_passes_byte_for_byte() -> None:
         assert mended_event(other, told_role=True, takes_filters=False) == other
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # whatever else the machine does
 @given(TALK, TALK)
 def test_what_a_model_says_is_never_taken_for_its_envelope(text: str, arguments: str) -> None:
     calls = [{"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}]

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.providers.kinds import KINDS
@@ -100,6 +100,7 @@ JSON = st.recursive(
 FIELDS = st.sampled_from(["messages", "response_format", "tools", "tool_choice", "seed", "extra"])
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # whatever else the machine does
 @given(st.dictionaries(FIELDS, JSON, max_size=6), st.sampled_from(["cohere", "mistral", "moonshot"]))
 def test_what_has_no_form_that_is_known_stays_as_it_is(fields: Json, provider: str) -> None:
     sent = suited(provider, **fields, file_data=1, json_schema=1, reasoning_content=1)
