@@ -61,7 +61,13 @@ class Access:
     def actor(self, door: Door) -> Actor:
         """Who acts, for actions and their admin events."""
         is_installation = self.is_platform_staff and self.user_id is None
-        return Actor(door, self.label, self.user_id, self.address, is_installation=is_installation)
+        return Actor(
+            door=door,
+            label=self.label,
+            user_id=self.user_id,
+            address=self.address,
+            is_installation=is_installation,
+        )
 
 
 def access_of(request: HttpRequest) -> Access | None:

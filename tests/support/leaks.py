@@ -3,7 +3,7 @@
 What is secret is learnt from what is saved: every `BinaryField` (digests and sealed values are the only ones), the plaintext of
 what is sealed, password hashes, second factors, and sessions' keys. What is made to be shown once (tokens, keys, signing secrets,
 links) may be in the answer to the request that made it, in the same answer given again (`Idempotency-Replayed`), and where the
-request itself brought it. Everything else fails the test that asked.
+request itself brought it; a redirect may lead back to a link that was followed before. Everything else fails the test that asked.
 """
 
 import base64
@@ -14,6 +14,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from asgiref.sync import iscoroutinefunction
 from django.conf import settings
@@ -51,11 +52,14 @@ class Watch:
     raw: dict[bytes, Secret] = field(default_factory=dict)  # the same as Python writes bytes
     plain: dict[bytes, Secret] = field(default_factory=dict)
     digests: dict[bytes, Secret] = field(default_factory=dict)  # of what is shown once, by SHA-256
+    brought: set[bytes] = field(
+        default_factory=set
+    )  # links that requests named, so that browsers may be led back to them
     found: list[str] = field(default_factory=list)
 
     def begin(self) -> None:
         """Nothing is known, and nothing was found."""
-        for each in (self.pieces, self.raw, self.plain, self.digests, self.found):
+        for each in (self.pieces, self.raw, self.plain, self.digests, self.brought, self.found):
             each.clear()
 
     def check(self) -> None:
@@ -116,15 +120,18 @@ class Watch:
 
     # --- What answers hold ---
 
-    def look(self, where: str, text: bytes, request: HttpRequest, *, replayed: bool = False) -> None:
-        """Note what of all that is in an answer, or in a part of it."""
-        asked = request.get_full_path().encode()
+    def look(
+        self, where: str, text: bytes, request: HttpRequest, *, replayed: bool = False, leading: bool = False
+    ) -> None:
+        """Note what of all that is in an answer, or in a part of it. `leading`: in where it leads the browser."""
+        asked = _asked(request)
         for secret in self._held(text):
             if not (secret.shown_once and (secret.made_in is _request.get() or replayed)):
                 self.found.append(f"{where} answers with {secret.what}")
         for shown, digest in _once_shown(text):
             known = self.digests.get(digest)
-            if known is not None and not (known.made_in is _request.get() or replayed or shown in asked):
+            is_led_back = leading and shown in self.brought
+            if known is not None and not (known.made_in is _request.get() or replayed or shown in asked or is_led_back):
                 self.found.append(f"{where} answers with what {known.what} is a digest of, which it did not make")
 
     def _held(self, text: bytes) -> Iterator[Secret]:
@@ -188,12 +195,17 @@ def looked_through(get_response: Callable[[HttpRequest], Any]) -> Callable[[Http
     return synchronous
 
 
+def _asked(request: HttpRequest) -> bytes:
+    return unquote(request.get_full_path()).encode()
+
+
 def _seen(request: HttpRequest, response: Any) -> Any:
+    watch.brought.update(each for _kind, each in _LINKS.findall(_asked(request)))
     where = f"{request.method} {request.path}"
     replayed = "Idempotency-Replayed" in response.headers
     # Cookies are not looked at: a session's key is there, and nowhere else.
     headers = "\n".join(f"{name}: {value}" for name, value in response.headers.items()).encode()
-    watch.look(f"{where} (headers)", headers, request, replayed=replayed)
+    watch.look(f"{where} (headers)", headers, request, replayed=replayed, leading=True)
     if not response.headers.get("Content-Type", "").startswith(_TEXTUAL) or isinstance(response, FileResponse):
         return response
     if not response.streaming:
