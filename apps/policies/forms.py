@@ -309,10 +309,15 @@ def attach_form(policy: Policy) -> type[forms.Form]:
 def choose_policy_form(organization: Organization | None) -> type[forms.Form]:
     """Which of the organization's policies, or the installation's."""
     rows = Policy.objects.filter(organization=organization).exclude(name="").order_by("name")
+    missing = "" if rows.exists() else _("There is none yet: add one under Policies first.")
     return type(
         "ChoosePolicyForm",
         (forms.Form,),
-        {"policy": forms.ModelChoiceField(rows, label=_("Policy"), empty_label=None, widget=Select())},
+        {
+            "policy": forms.ModelChoiceField(
+                rows, label=_("Policy"), empty_label=None, help_text=missing, widget=Select()
+            )
+        },
     )
 
 

@@ -34,9 +34,11 @@ def chromium() -> Iterator[Browser]:
             browser = playwright.chromium.launch(
                 executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
             )
-            yield browser
-            browser.close()
-            connections.close_all()  # those of Playwright's loop, which end with it unclosed otherwise
+            try:
+                yield browser
+            finally:
+                browser.close()
+                connections.close_all()  # those of Playwright's loop, which end with it unclosed otherwise
         # The server's threads end after the browser has gone.
         eventually(_server_is_gone, what="the server's connections to the database are closed")
 
@@ -49,7 +51,7 @@ def watched(page: Page, *, but: str = "") -> Iterator[Page]:
     page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
     page.on("response", lambda answer: complaints.append(answer.url) if answer.status >= 500 else None)
     yield page
-    assert [said for said in complaints if not but or but not in said] == []
+    assert [said for said in complaints if not but or but not in said] == [], complaints
 
 
 def overflow(page: Page) -> int:

@@ -7,7 +7,7 @@ from typing import IO, Any
 
 from django.core.exceptions import RequestDataTooBig
 from django.utils.translation import gettext as _
-from rest_framework.exceptions import ParseError
+from rest_framework.exceptions import ParseError, ValidationError
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 
@@ -33,11 +33,12 @@ class JsonParser(BaseParser):
         try:
             text = codecs.decode(raw, "utf-8")
             found = json.loads(text, parse_constant=_refuse, object_pairs_hook=_object)
-            _check(found, _NESTED_MOST)
+            _check_depth(found, _NESTED_MOST)
         except (ValueError, RecursionError) as error:
             raise ParseError(_("The body is not JSON that we can read: %(why)s.") % {"why": str(error)[:120]}) from None
         if not isinstance(found, dict):
             raise ParseError(_("The body is a JSON object: {…}."))
+        _check_characters(found)
         return found
 
 
@@ -65,15 +66,27 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _check(value: Any, left: int) -> None:
-    """Raises ValueError for what is nested too deep, and for half a character (\\ud800), which nothing can be written with."""
+def _check_depth(value: Any, left: int) -> None:
+    """Raises ValueError for what is nested too deep."""
     if left < 0:
         raise ValueError("nested too deep")
-    if isinstance(value, str):
-        if not value.isascii() and any("\ud800" <= each <= "\udfff" for each in value):
-            raise ValueError("half a character, without its other half")
-    elif isinstance(value, dict | list):
-        for name in value if isinstance(value, dict) else ():
-            _check(name, left)
+    if isinstance(value, dict | list):
         for inner in value.values() if isinstance(value, dict) else value:
-            _check(inner, left - 1)
+            _check_depth(inner, left - 1)
+
+
+def _check_characters(found: dict[str, Any]) -> None:
+    """Raises ParseError or ValidationError for half a character (\\ud800), which nothing can be written with."""
+    if any(map(_is_halved, found)):
+        raise ParseError(_("The body has half a character in a name, without its other half."))
+    wrong = [name for name, value in found.items() if _is_halved(value)]
+    if wrong:
+        raise ValidationError(dict.fromkeys(wrong, _("There is half a character in it, without its other half.")))
+
+
+def _is_halved(value: Any) -> bool:
+    if isinstance(value, str):
+        return not value.isascii() and any("\ud800" <= each <= "\udfff" for each in value)
+    if isinstance(value, dict):
+        return any(map(_is_halved, value)) or any(map(_is_halved, value.values()))
+    return isinstance(value, list) and any(map(_is_halved, value))
