@@ -45,6 +45,8 @@ def test_every_stream_is_one_that_all_clients_read(data: st.DataObject, events: 
     for place, said in meant.choices.items():
         if said == type(said)():
             continue
+        if said.finish is None and said == type(said)(signatures=said.signatures, citations=said.citations):
+            continue  # what belongs to an answer's end has none to go with
         heard = stream.choices[place]
         assert (heard.content, heard.refusal, heard.reasoning) == (said.text, said.refusal, said.thinking)
         assert [(call["id"], call["name"], call["arguments"]) for call in heard.calls] == [
