@@ -1,7 +1,9 @@
 """The suite's frame: services first, then Django's settings, which need them."""
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from types import SimpleNamespace
 
 import pytest
 from django.utils import translation
@@ -66,3 +68,12 @@ def _english() -> Iterator[None]:
     translation.deactivate()
     yield
     translation.deactivate()
+
+
+@pytest.fixture(autouse=True)
+def _one_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attempts are counted by the minute or hour of the library's clock, one of which might end in the midst of a test."""
+    from django_ratelimit import core
+
+    now = time.time()
+    monkeypatch.setattr(core, "time", SimpleNamespace(time=lambda: now))
